@@ -1,0 +1,3 @@
+//! spoa-mirror.
+
+fn main() {}
