@@ -1,0 +1,137 @@
+//! Typed data (section 3.1): a byte with the type in its low nibble and flags in its high one, then
+//! the value.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::cursor::Cursor;
+use crate::error::ErrorKind;
+use crate::varint;
+
+const NULL: u8 = 0;
+const BOOL: u8 = 1;
+const INT32: u8 = 2;
+const UINT32: u8 = 3;
+const INT64: u8 = 4;
+const UINT64: u8 = 5;
+const IPV4: u8 = 6;
+const IPV6: u8 = 7;
+const STRING: u8 = 8;
+const BINARY: u8 = 9;
+
+const TYPE_MASK: u8 = 0x0f;
+const FLAG_TRUE: u8 = 0x10;
+
+/// One typed value. Strings are bytes: HAProxy does not promise UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// No value: what HAProxy sends when a sample expression yields nothing.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// A signed 32-bit integer.
+    Int32(i32),
+    /// An unsigned 32-bit integer.
+    Uint32(u32),
+    /// A signed 64-bit integer: the only integer HAProxy sends as an argument.
+    Int64(i64),
+    /// An unsigned 64-bit integer.
+    Uint64(u64),
+    /// An IPv4 address.
+    Ipv4(Ipv4Addr),
+    /// An IPv6 address.
+    Ipv6(Ipv6Addr),
+    /// A string.
+    String(&'a [u8]),
+    /// Binary data.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    /// The bytes of a string or binary value.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::String(bytes) | Self::Binary(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// An integer of any type, if it is not negative.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        match *self {
+            Self::Int32(n) => u64::try_from(n).ok(),
+            Self::Uint32(n) => Some(u64::from(n)),
+            Self::Int64(n) => u64::try_from(n).ok(),
+            Self::Uint64(n) => Some(n),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn decode(cursor: &mut Cursor<'a>) -> Result<Self, ErrorKind> {
+        let kind = cursor.byte()?;
+        Ok(match kind & TYPE_MASK {
+            NULL => Self::Null,
+            BOOL => Self::Bool(kind & FLAG_TRUE != 0),
+            INT32 => Self::Int32(
+                i32::try_from(cursor.varint()? as i64).map_err(|_| ErrorKind::OutOfRange)?,
+            ),
+            UINT32 => {
+                Self::Uint32(u32::try_from(cursor.varint()?).map_err(|_| ErrorKind::OutOfRange)?)
+            }
+            INT64 => Self::Int64(cursor.varint()? as i64),
+            UINT64 => Self::Uint64(cursor.varint()?),
+            IPV4 => Self::Ipv4(Ipv4Addr::from(cursor.array::<4>()?)),
+            IPV6 => Self::Ipv6(Ipv6Addr::from(cursor.array::<16>()?)),
+            STRING => Self::String(cursor.string()?),
+            BINARY => Self::Binary(cursor.string()?),
+            other => return Err(ErrorKind::UnknownType(other)),
+        })
+    }
+
+    /// Appends the value, with its type byte.
+    pub fn encode(&self, output: &mut Vec<u8>) {
+        match *self {
+            Self::Null => output.push(NULL),
+            Self::Bool(value) => output.push(if value { BOOL | FLAG_TRUE } else { BOOL }),
+            Self::Int32(n) => {
+                output.push(INT32);
+                varint::encode(i64::from(n) as u64, output);
+            }
+            Self::Uint32(n) => {
+                output.push(UINT32);
+                varint::encode(u64::from(n), output);
+            }
+            Self::Int64(n) => {
+                output.push(INT64);
+                varint::encode(n as u64, output);
+            }
+            Self::Uint64(n) => {
+                output.push(UINT64);
+                varint::encode(n, output);
+            }
+            Self::Ipv4(address) => {
+                output.push(IPV4);
+                output.extend_from_slice(&address.octets());
+            }
+            Self::Ipv6(address) => {
+                output.push(IPV6);
+                output.extend_from_slice(&address.octets());
+            }
+            Self::String(bytes) => {
+                output.push(STRING);
+                encode_string(bytes, output);
+            }
+            Self::Binary(bytes) => {
+                output.push(BINARY);
+                encode_string(bytes, output);
+            }
+        }
+    }
+}
+
+/// Appends a length and the bytes: how names are written, which have no type byte.
+pub(crate) fn encode_string(bytes: &[u8], output: &mut Vec<u8>) {
+    varint::encode(bytes.len() as u64, output);
+    output.extend_from_slice(bytes);
+}
