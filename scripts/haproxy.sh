@@ -251,15 +251,16 @@ open_suites() {
   say "reading the package list of $* at $mirror"
   update "$dir" "$@" && return
   if grep -q 'NO_PUBKEY\|Missing key\|not signed\|no longer valid' "$dir/update.log"; then
-    for older in trixie bookworm; do
+    for older in bookworm trixie; do
       say "the keys in $keyrings do not cover $*; looking for newer ones in $older"
       local keys=$work/keys-$older
       if update "$keys" "$older" && download "$keys" debian-archive-keyring; then
         rm -rf "$keys/root"
         dpkg-deb -x "$keys"/debian-archive-keyring_*.deb "$keys/root"
         local ring
-        ring=$(find "$keys/root/usr/share/keyrings" -name 'debian-archive-keyring.*g*p' -type f | head -n 1)
+        ring=$(find "$keys/root/usr/share/keyrings" -type f \( -name debian-archive-keyring.gpg -o -name debian-archive-keyring.pgp \) | head -n 1)
         [[ -n $ring ]] || continue
+        # Verified by a key that we already trust, so its keys are as good.
         keyrings=$keyrings,$ring
         update "$dir" "$@" && return
       fi
