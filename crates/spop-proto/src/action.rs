@@ -24,14 +24,15 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn from_byte(byte: u8) -> Result<Self, ErrorKind> {
-        Ok(match byte {
+    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, ErrorKind> {
+        let start = cursor.clone();
+        Ok(match cursor.byte()? {
             0 => Self::Process,
             1 => Self::Session,
             2 => Self::Transaction,
             3 => Self::Request,
             4 => Self::Response,
-            other => return Err(ErrorKind::UnknownAction(other)),
+            other => return cursor.fail_at(start, ErrorKind::UnknownAction(other)),
         })
     }
 
@@ -98,19 +99,20 @@ impl<'a> Actions<'a> {
     }
 
     fn read(&mut self) -> Result<Action<'a>, ErrorKind> {
+        let start = self.cursor.clone();
         let kind = self.cursor.byte()?;
         let count = self.cursor.byte()?;
         match (kind, count) {
             (SET_VAR, 3) => Ok(Action::SetVar {
-                scope: Scope::from_byte(self.cursor.byte()?)?,
+                scope: Scope::decode(&mut self.cursor)?,
                 name: self.cursor.string()?,
                 value: Value::decode(&mut self.cursor)?,
             }),
             (UNSET_VAR, 2) => Ok(Action::UnsetVar {
-                scope: Scope::from_byte(self.cursor.byte()?)?,
+                scope: Scope::decode(&mut self.cursor)?,
                 name: self.cursor.string()?,
             }),
-            (other, _) => Err(ErrorKind::UnknownAction(other)),
+            (other, _) => self.cursor.fail_at(start, ErrorKind::UnknownAction(other)),
         }
     }
 }

@@ -12,21 +12,46 @@ use crate::fragment::{Reassembly, Step};
 use crate::frame::{self, Flags, Frame, FrameType};
 use crate::handshake::{AgentHello, Capabilities, Disconnect, Hello};
 use crate::message::Messages;
-use crate::{MIN_FRAME_SIZE, VERSION};
+use crate::{MAX_HELLO_SIZE, MIN_FRAME_SIZE, VERSION};
 
-/// What an agent accepts on a connection. The memory that a [`Connection`] holds stays below
-/// `max_message_size` + what one `receive` completes (at most its input) + 64 KiB.
+/// What an agent accepts on a connection, and with it the memory that a [`Connection`] takes: at
+/// most [`memory_bound`](Settings::memory_bound) in its own buffers. To that comes what its owner
+/// keeps: the beginning of a frame that has not arrived in full, at most
+/// [`max_frame_size`](Connection::max_frame_size) and [`LENGTH_PREFIX`](crate::LENGTH_PREFIX) bytes,
+/// and the answers of one `receive`, at most [`output_bound`](Settings::output_bound).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The longest frame accepted, in bytes; HAProxy's offer counts when it is lower.
+    /// The longest frame accepted, in bytes; HAProxy's offer counts when it is lower. Less than
+    /// [`MIN_FRAME_SIZE`] counts as that. A HELLO may take [`MAX_HELLO_SIZE`] bytes whatever this is.
     pub max_frame_size: u32,
     /// The largest payload put together from fragments, in bytes.
     pub max_message_size: usize,
     /// Whether to announce fragmentation. HAProxy up to 3.0 otherwise drops the connection, again
     /// and again, for each message over the frame size.
     pub fragmentation: bool,
-    /// The encoded actions sent with every ACK; normally empty.
+    /// The encoded actions sent with every ACK; normally empty. They must fit the frame size that
+    /// HAProxy will offer, with 25 bytes left for an ACK's fixed fields.
     pub ack_actions: Vec<u8>,
+}
+
+impl Settings {
+    /// The most that a [`Connection`] holds in its buffers at any time between two calls, in bytes,
+    /// whatever its peer sends.
+    #[must_use]
+    pub fn memory_bound(&self) -> usize {
+        self.max_message_size
+            .saturating_add(self.ack_actions.capacity())
+            .saturating_add(MAX_EVENTS * size_of::<Note>())
+    }
+
+    /// The most that one [`Connection::receive`] appends to its output, in bytes.
+    #[must_use]
+    pub fn output_bound(&self) -> usize {
+        ACK_OVERHEAD
+            .saturating_add(self.ack_actions.len())
+            .max(MAX_OTHER)
+            .saturating_mul(MAX_EVENTS)
+    }
 }
 
 impl Default for Settings {
@@ -40,11 +65,14 @@ impl Default for Settings {
     }
 }
 
-/// The longest frame accepted before the sizes are agreed on, in bytes: a HELLO takes about 150.
-const MAX_HELLO: u32 = 16 * 1024;
-
 /// One `receive` notes at most so many events; the caller comes back for the rest.
 const MAX_EVENTS: usize = 256;
+
+/// What an ACK takes without its actions, at most, in bytes: length, type, flags and two ids.
+const ACK_OVERHEAD: usize = 4 + 1 + 4 + 10 + 10;
+
+/// What an AGENT-HELLO or AGENT-DISCONNECT takes, at most, in bytes: their texts are ours.
+const MAX_OTHER: usize = 128;
 
 /// What happened on a connection.
 #[derive(Debug)]
@@ -53,7 +81,7 @@ pub enum Event<'a> {
     Hello(Hello<'a>),
     /// HAProxy sent messages and was acknowledged.
     Notify(Notify<'a>),
-    /// HAProxy gave a fragmented NOTIFY up; its fragments are forgotten.
+    /// HAProxy gave a NOTIFY up; its fragments are forgotten, and it waits for no ACK.
     Aborted {
         /// The stream of the NOTIFY.
         stream_id: u64,
@@ -96,11 +124,10 @@ impl<'a> Notify<'a> {
 enum Note {
     /// A frame of the handshake or a NOTIFY, by its place in the input.
     Frame(Range<usize>),
-    /// A NOTIFY put together from fragments, by its place in the reassembly buffer.
+    /// A NOTIFY put together from fragments; its payload is the reassembly's.
     Reassembled {
         stream_id: u64,
         frame_id: u64,
-        payload: Range<usize>,
     },
     Aborted {
         stream_id: u64,
@@ -133,7 +160,7 @@ impl Connection {
     pub fn new(settings: Settings) -> Self {
         Self {
             state: State::Fresh,
-            max_frame_size: settings.max_frame_size.min(MAX_HELLO),
+            max_frame_size: MAX_HELLO_SIZE,
             reassembly: Reassembly::new(settings.max_message_size),
             notes: VecDeque::new(),
             settings,
@@ -145,12 +172,16 @@ impl Connection {
     ///
     /// Tell the events with [`next_event`](Self::next_event), with the same `input`, before the next
     /// call: those that were not asked for are forgotten. When something was taken, call again with
-    /// the rest, until nothing is.
+    /// the rest, until nothing is: one call stops after 256 events, and after a NOTIFY that was put
+    /// together from fragments.
     pub fn receive(&mut self, input: &[u8], output: &mut Vec<u8>) -> usize {
         self.notes.clear();
         self.reassembly.discard_whole();
         let mut taken = 0;
-        while self.state != State::Closed && self.notes.len() < MAX_EVENTS {
+        while self.state != State::Closed
+            && self.notes.len() < MAX_EVENTS
+            && !self.reassembly.is_whole()
+        {
             let rest = input.get(taken..).unwrap_or_default();
             match frame::decode(rest, self.max_frame_size) {
                 Ok(Some(frame)) => {
@@ -188,10 +219,10 @@ impl Connection {
                     })),
                 }
             }
-            Note::Reassembled { stream_id, frame_id, payload } => Some(Event::Notify(Notify {
+            Note::Reassembled { stream_id, frame_id } => Some(Event::Notify(Notify {
                 stream_id,
                 frame_id,
-                payload: self.reassembly.payload(payload),
+                payload: self.reassembly.payload(),
                 offset: 0,
             })),
             Note::Aborted { stream_id, frame_id } => Some(Event::Aborted { stream_id, frame_id }),
@@ -258,13 +289,17 @@ impl Connection {
         frame: &Frame<'_>,
         output: &mut Vec<u8>,
     ) -> Result<(), Error> {
+        if !frame.flags.is_fin() {
+            return Err(at(frame, ErrorKind::FragmentationNotAnnounced));
+        }
         if !hello.offers_our_version() {
             return Err(at(frame, ErrorKind::UnsupportedVersion));
         }
         if hello.max_frame_size < MIN_FRAME_SIZE {
             return Err(at(frame, ErrorKind::BadFrameSize(hello.max_frame_size)));
         }
-        self.max_frame_size = hello.max_frame_size.min(self.settings.max_frame_size);
+        let ours = self.settings.max_frame_size.max(MIN_FRAME_SIZE);
+        self.max_frame_size = hello.max_frame_size.min(ours);
         self.state = State::Open;
         AgentHello {
             version: VERSION.as_bytes(),
@@ -294,6 +329,10 @@ impl Connection {
             self.notes.push_back(Note::Frame(place));
             return Ok(());
         }
+        if frame.flags.is_abort() {
+            self.note(Step::Aborted, frame, output);
+            return Ok(());
+        }
         if !self.settings.fragmentation {
             return Err(at(frame, ErrorKind::FragmentationNotAnnounced));
         }
@@ -312,9 +351,9 @@ impl Connection {
         let (stream_id, frame_id) = (frame.stream_id, frame.frame_id);
         match step {
             Step::More => {}
-            Step::Whole(payload) => {
+            Step::Whole => {
                 self.acknowledge(frame, output);
-                self.notes.push_back(Note::Reassembled { stream_id, frame_id, payload });
+                self.notes.push_back(Note::Reassembled { stream_id, frame_id });
             }
             Step::Aborted => self.notes.push_back(Note::Aborted { stream_id, frame_id }),
         }

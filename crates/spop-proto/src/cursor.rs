@@ -57,6 +57,12 @@ impl<'a> Cursor<'a> {
         Ok(value)
     }
 
+    /// Goes back to `place`, where what is wrong begins, and fails.
+    pub(crate) fn fail_at<T>(&mut self, place: Self, kind: ErrorKind) -> Result<T, ErrorKind> {
+        *self = place;
+        Err(kind)
+    }
+
     /// A length and that many bytes: how names, strings and binary values are written.
     pub(crate) fn string(&mut self) -> Result<&'a [u8], ErrorKind> {
         let len = usize::try_from(self.varint()?).map_err(|_| ErrorKind::Truncated)?;

@@ -152,7 +152,7 @@ pub enum ErrorKind {
     UnsupportedVersion,
     /// A HELLO whose `max-frame-size` is under [`crate::MIN_FRAME_SIZE`].
     BadFrameSize(u32),
-    /// An action of a type or scope that does not exist.
+    /// An action of a type or scope that does not exist, or with a wrong number of arguments.
     UnknownAction(u8),
 }
 
@@ -163,8 +163,10 @@ pub struct Error {
     pub kind: ErrorKind,
     /// In which kind of frame; `None` when not even that could be read.
     pub frame_type: Option<FrameType>,
-    /// Where: bytes from the start of the frame's length prefix; for a reassembled message, from the
-    /// start of its payload.
+    /// Where the field begins that is wrong, or the end where one is missing: bytes from the start
+    /// of the frame's length prefix (0 when the length itself is wrong; where the payload begins when
+    /// the frame as a whole may not be); in a reassembled message, bytes from the start of its
+    /// payload.
     pub offset: usize,
 }
 
@@ -227,7 +229,9 @@ impl fmt::Display for ErrorKind {
             Self::BadFrameSize(size) => {
                 write!(f, "max-frame-size {size} is under the minimum of {}", crate::MIN_FRAME_SIZE)
             }
-            Self::UnknownAction(byte) => write!(f, "action type or scope {byte} does not exist"),
+            Self::UnknownAction(byte) => {
+                write!(f, "no action has this type or scope ({byte}) or number of arguments")
+            }
         }
     }
 }

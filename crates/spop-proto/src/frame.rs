@@ -129,7 +129,7 @@ const FIXED_FIELDS: u32 = 1 + 4 + 1 + 1;
 /// Decodes the frame at the start of `input`; `None` when it is not there in full yet.
 ///
 /// `limit` is the longest frame allowed, in bytes without the length prefix; a longer one is refused
-/// as soon as its prefix is there.
+/// as soon as its prefix and the byte behind it are there: that byte is its type, for the error.
 ///
 /// # Errors
 /// A length over `limit` or too short for a frame, and ids that are not variable-length integers.
@@ -137,12 +137,16 @@ const FIXED_FIELDS: u32 = 1 + 4 + 1 + 1;
 pub fn decode(input: &[u8], limit: u32) -> Result<Option<Frame<'_>>, Error> {
     let Some((prefix, rest)) = input.split_first_chunk::<LENGTH_PREFIX>() else { return Ok(None) };
     let length = u32::from_be_bytes(*prefix);
-    let kind = rest.first().map(|&byte| FrameType::from_byte(byte));
+    if length == 0 {
+        return Err(Error::new(ErrorKind::FrameTooShort, None, 0));
+    }
+    let Some(&kind) = rest.first() else { return Ok(None) };
+    let kind = Some(FrameType::from_byte(kind));
     if length > limit {
         return Err(Error::new(ErrorKind::FrameTooLong { length, limit }, kind, 0));
     }
     if length < FIXED_FIELDS {
-        return Err(Error::new(ErrorKind::FrameTooShort, None, 0));
+        return Err(Error::new(ErrorKind::FrameTooShort, kind, 0));
     }
     let Some(body) = rest.get(..length as usize) else { return Ok(None) };
     let mut cursor = Cursor::new(body, LENGTH_PREFIX);
@@ -171,7 +175,7 @@ fn fields(cursor: &mut Cursor<'_>) -> Result<(FrameType, Flags, u64, u64), Error
 #[must_use]
 pub fn needed(input: &[u8]) -> Option<usize> {
     let prefix = input.first_chunk::<LENGTH_PREFIX>()?;
-    Some(LENGTH_PREFIX + u32::from_be_bytes(*prefix) as usize)
+    Some(LENGTH_PREFIX.saturating_add(u32::from_be_bytes(*prefix) as usize))
 }
 
 /// Appends a frame; `payload` writes what follows the fixed fields.

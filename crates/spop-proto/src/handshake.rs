@@ -1,11 +1,13 @@
 //! The payloads of HELLO and DISCONNECT frames (sections 3.2.4, 3.2.5, 3.2.8, 3.2.9): lists of named,
 //! typed items.
 
-use crate::VERSION;
 use crate::cursor::Cursor;
 use crate::error::{Error, ErrorKind, Status};
 use crate::frame::{Flags, Frame, FrameType, encode as encode_frame};
 use crate::value::{Value, encode_string};
+
+/// The major number of [`VERSION`](crate::VERSION), whose minor number is 0: any other will do.
+const OUR_MAJOR: &[u8] = b"2.";
 
 /// What one side of a connection says it can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,12 +92,14 @@ impl<'a> Hello<'a> {
         })
     }
 
-    /// Whether [`VERSION`] is among the versions offered.
+    /// Whether [`VERSION`](crate::VERSION) is among the versions offered: a version stands for all earlier minor
+    /// versions too (section 3.2.4).
     #[must_use]
     pub fn offers_our_version(&self) -> bool {
         self.versions
             .split(|&byte| byte == b',')
-            .any(|version| version.trim_ascii() == VERSION.as_bytes())
+            .filter_map(|version| version.trim_ascii().strip_prefix(OUR_MAJOR))
+            .any(|minor| !minor.is_empty() && minor.iter().all(u8::is_ascii_digit))
     }
 
     /// Appends the HELLO as a frame.
@@ -199,39 +203,47 @@ fn item(name: &str, value: Value<'_>, output: &mut Vec<u8>) {
 struct Items<'a> {
     kind: FrameType,
     cursor: Cursor<'a>,
+    /// Where the last item's value begins.
+    value_offset: usize,
 }
 
 impl<'a> Items<'a> {
     fn new(frame: &Frame<'a>) -> Self {
-        Self { kind: frame.kind, cursor: Cursor::new(frame.payload, frame.payload_offset) }
+        Self {
+            kind: frame.kind,
+            cursor: Cursor::new(frame.payload, frame.payload_offset),
+            value_offset: frame.payload_offset,
+        }
     }
 
     fn next(&mut self) -> Result<Option<(&'a [u8], Value<'a>)>, Error> {
         if self.cursor.is_empty() {
             return Ok(None);
         }
-        let pair = self
-            .cursor
-            .string()
-            .and_then(|name| Ok((name, Value::decode(&mut self.cursor)?)))
-            .map_err(|kind| self.error(kind))?;
-        Ok(Some(pair))
+        self.read().map(Some).map_err(|kind| self.error(kind, self.cursor.offset()))
+    }
+
+    fn read(&mut self) -> Result<(&'a [u8], Value<'a>), ErrorKind> {
+        let name = self.cursor.string()?;
+        self.value_offset = self.cursor.offset();
+        Ok((name, Value::decode(&mut self.cursor)?))
     }
 
     fn string(&self, value: &Value<'a>) -> Result<&'a [u8], Error> {
-        value.as_bytes().ok_or_else(|| self.error(ErrorKind::WrongType))
+        value.as_bytes().ok_or_else(|| self.error(ErrorKind::WrongType, self.value_offset))
     }
 
     fn size(&self, value: &Value<'_>) -> Result<u32, Error> {
-        let number = value.as_u64().ok_or_else(|| self.error(ErrorKind::WrongType))?;
-        u32::try_from(number).map_err(|_| self.error(ErrorKind::OutOfRange))
+        let number =
+            value.as_u64().ok_or_else(|| self.error(ErrorKind::WrongType, self.value_offset))?;
+        u32::try_from(number).map_err(|_| self.error(ErrorKind::OutOfRange, self.value_offset))
     }
 
     fn missing(&self, name: &'static str) -> Error {
-        self.error(ErrorKind::MissingItem(name))
+        self.error(ErrorKind::MissingItem(name), self.cursor.offset())
     }
 
-    fn error(&self, kind: ErrorKind) -> Error {
-        Error::new(kind, Some(self.kind), self.cursor.offset())
+    fn error(&self, kind: ErrorKind, offset: usize) -> Error {
+        Error::new(kind, Some(self.kind), offset)
     }
 }

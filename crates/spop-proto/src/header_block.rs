@@ -1,6 +1,8 @@
 //! HTTP headers as HAProxy's `req.hdrs_bin` and `res.hdrs_bin` write them: pairs of length-prefixed
 //! name and value, ended by two empty strings (HAProxy's configuration manual, "req.hdrs_bin").
 
+use std::fmt;
+
 use crate::cursor::Cursor;
 use crate::error::ErrorKind;
 use crate::value::encode_string;
@@ -13,6 +15,17 @@ pub enum HeaderBlockError {
     /// A length that is no integer, or a value without a name.
     Malformed,
 }
+
+impl fmt::Display for HeaderBlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "the header block ends before its end mark",
+            Self::Malformed => "the header block has a bad length or a value without a name",
+        })
+    }
+}
+
+impl std::error::Error for HeaderBlockError {}
 
 /// The headers of a block, in their order: name and value. Values may be empty and hold any byte.
 ///

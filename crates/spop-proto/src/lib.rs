@@ -48,5 +48,9 @@ pub const VERSION: &str = "2.0";
 /// Smallest `max-frame-size` that the protocol allows, in bytes (section 3.2.3).
 pub const MIN_FRAME_SIZE: u32 = 256;
 
+/// The longest frame that an agent takes before the sizes are agreed on, in bytes: a HELLO takes
+/// about 150.
+pub const MAX_HELLO_SIZE: u32 = 16 * 1024;
+
 /// The length prefix of a frame, in bytes; a frame's stated length does not count it.
 pub const LENGTH_PREFIX: usize = 4;

@@ -69,23 +69,27 @@ impl<'a> Value<'a> {
     }
 
     pub(crate) fn decode(cursor: &mut Cursor<'a>) -> Result<Self, ErrorKind> {
+        let start = cursor.clone();
         let kind = cursor.byte()?;
+        let value = cursor.clone();
         Ok(match kind & TYPE_MASK {
             NULL => Self::Null,
             BOOL => Self::Bool(kind & FLAG_TRUE != 0),
-            INT32 => Self::Int32(
-                i32::try_from(cursor.varint()? as i64).map_err(|_| ErrorKind::OutOfRange)?,
-            ),
-            UINT32 => {
-                Self::Uint32(u32::try_from(cursor.varint()?).map_err(|_| ErrorKind::OutOfRange)?)
-            }
+            INT32 => match i32::try_from(cursor.varint()? as i64) {
+                Ok(number) => Self::Int32(number),
+                Err(_) => return cursor.fail_at(value, ErrorKind::OutOfRange),
+            },
+            UINT32 => match u32::try_from(cursor.varint()?) {
+                Ok(number) => Self::Uint32(number),
+                Err(_) => return cursor.fail_at(value, ErrorKind::OutOfRange),
+            },
             INT64 => Self::Int64(cursor.varint()? as i64),
             UINT64 => Self::Uint64(cursor.varint()?),
             IPV4 => Self::Ipv4(Ipv4Addr::from(cursor.array::<4>()?)),
             IPV6 => Self::Ipv6(Ipv6Addr::from(cursor.array::<16>()?)),
             STRING => Self::String(cursor.string()?),
             BINARY => Self::Binary(cursor.string()?),
-            other => return Err(ErrorKind::UnknownType(other)),
+            other => return cursor.fail_at(start, ErrorKind::UnknownType(other)),
         })
     }
 
