@@ -1,1 +1,20 @@
-//! Testbed.
+//! What the tests of spoa-mirror stand on: real HAProxy of several versions ([`haproxy`]), backends that
+//! record the exact bytes they receive and misbehave on request ([`backend`]), clients that send exact
+//! bytes ([`client`]), and a handle on the program under test ([`agent`]).
+//!
+//! Everything is blocking and owns what it starts: dropping a value ends its processes, threads and
+//! connections. Waiting is always for a condition, with a limit ([`wait`]). Not published, not for
+//! production: a failed expectation panics with what was seen.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test's infrastructure: a broken assumption must stop the test where it breaks"
+)]
+
+pub mod agent;
+pub mod backend;
+pub mod client;
+pub mod haproxy;
+pub mod lines;
+pub mod ports;
+pub mod tls;
+pub mod wait;
