@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use spop_proto::Capabilities;
+use spop_proto::{Capabilities, Flags, FrameType, encode_frame};
 
 use super::{Owned, SeenHello, SeenMessage};
 
@@ -85,4 +85,43 @@ pub(crate) fn payload(messages: &[SeenMessage]) -> Vec<u8> {
         message.encode(&mut payload);
     }
     payload
+}
+
+/// A stream such as a broken HAProxy could send: a HELLO, mostly, then frames of all kinds, flags and
+/// few different ids, and perhaps a byte that is not as it was sent.
+pub(crate) fn broken_stream() -> impl Strategy<Value = Vec<u8>> {
+    let start = prop_oneof![9 => hello().prop_map(Some), 1 => Just(None)];
+    let flaw = proptest::option::weighted(0.3, any::<(prop::sample::Index, u8)>());
+    (start, vec(frame(), 0..40), flaw).prop_map(|(start, frames, flaw)| {
+        let mut stream = Vec::new();
+        if let Some(mut start) = start {
+            start.versions = b"2.0".to_vec();
+            start.max_frame_size = start.max_frame_size.max(4096);
+            start.borrow().encode(&mut stream);
+        }
+        for (kind, flags, ids, payload) in frames {
+            encode_frame(kind, Flags(flags), ids.0, ids.1, &mut stream, |output| {
+                output.extend_from_slice(&payload);
+            });
+        }
+        if let Some((place, byte)) = flaw.filter(|_| !stream.is_empty()) {
+            let place = place.index(stream.len());
+            stream[place] = byte;
+        }
+        stream
+    })
+}
+
+fn frame() -> impl Strategy<Value = (FrameType, u32, (u64, u64), Vec<u8>)> {
+    let kind = prop_oneof![
+        10 => Just(FrameType::Notify),
+        10 => Just(FrameType::Unset),
+        3 => (4..100u8).prop_map(FrameType::Unknown),
+        1 => any::<u8>().prop_map(FrameType::from_byte),
+    ];
+    // Mostly one NOTIFY at a time, begun (0), ended (1) or given up (3).
+    let flags = prop_oneof![4 => Just(0), 4 => Just(1), 1 => Just(3), 1 => any::<u32>()];
+    let ids = prop_oneof![9 => Just((1, 1)), 1 => (0..3u64, 0..3u64)];
+    let content = prop_oneof![messages().prop_map(|messages| payload(&messages)), bytes()];
+    (kind, flags, ids, content)
 }

@@ -13,8 +13,11 @@ use spop_proto::{
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The owner of a [`Connection`], as an agent is one: it keeps what was not taken for the next read,
-/// and drops the connection when a message is malformed.
+/// and closes the connection when a message is malformed.
 pub(crate) struct Agent {
+    /// Whether it does close it. What follows in the same read is answered all the same, so that
+    /// only an agent that does not is told the same however a stream is cut.
+    pub(crate) closes: bool,
     pub(crate) connection: Connection,
     pub(crate) stash: Vec<u8>,
     pub(crate) output: Vec<u8>,
@@ -24,6 +27,7 @@ pub(crate) struct Agent {
 impl Agent {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
+            closes: true,
             connection: Connection::new(settings),
             stash: Vec::new(),
             output: Vec::new(),
@@ -56,7 +60,7 @@ impl Agent {
                 }
                 self.events.push(seen);
             }
-            if let Some(status) = malformed {
+            if let Some(status) = malformed.filter(|_| self.closes) {
                 self.connection.disconnect(status, &mut self.output);
             }
             taken += step;
@@ -83,6 +87,21 @@ pub(crate) fn answers(client: &mut Client, mut stream: &[u8]) -> Vec<Answer> {
     }
     assert!(stream.is_empty(), "{} bytes of an unfinished frame", stream.len());
     answers
+}
+
+/// The answers that these events call for, as long as no message is malformed.
+pub(crate) fn answers_due(settings: &Settings, events: &[Seen]) -> Vec<Answer> {
+    let due = events.iter().filter_map(|event| match event {
+        Seen::Hello(hello) => Some(Answer::hello(
+            hello.max_frame_size.min(settings.max_frame_size),
+            settings.fragmentation,
+        )),
+        Seen::Notify { stream_id, frame_id, .. } => Some(Answer::ack(*stream_id, *frame_id)),
+        Seen::Aborted { .. } => None,
+        Seen::Disconnected { .. } => Some(Answer::disconnected(Status::Normal)),
+        Seen::Failed(error) => Some(Answer::disconnected(error.status())),
+    });
+    due.collect()
 }
 
 /// An [`Event`] that owns its bytes.
@@ -205,15 +224,27 @@ pub(crate) fn read_messages(notify: &Notify<'_>) -> (Vec<SeenMessage>, Option<Er
 /// A [`ClientEvent`] that owns its bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answer {
-    Hello { version: Vec<u8>, max_frame_size: u32, capabilities: Capabilities },
-    Ack { stream_id: u64, frame_id: u64, actions: usize },
-    Disconnected { status: Status, message: Vec<u8> },
+    Hello {
+        version: Vec<u8>,
+        max_frame_size: u32,
+        capabilities: Capabilities,
+    },
+    /// The actions as this crate encodes them.
+    Ack {
+        stream_id: u64,
+        frame_id: u64,
+        actions: Vec<u8>,
+    },
+    Disconnected {
+        status: Status,
+        message: Vec<u8>,
+    },
 }
 
 impl Answer {
     /// An ACK that asks for nothing.
     pub(crate) fn ack(stream_id: u64, frame_id: u64) -> Self {
-        Self::Ack { stream_id, frame_id, actions: 0 }
+        Self::Ack { stream_id, frame_id, actions: Vec::new() }
     }
 
     /// What this crate says when it closes for this reason.
@@ -239,11 +270,13 @@ impl From<ClientEvent<'_>> for Answer {
                 max_frame_size: hello.max_frame_size,
                 capabilities: hello.capabilities,
             },
-            ClientEvent::Ack { stream_id, frame_id, actions } => Self::Ack {
-                stream_id,
-                frame_id,
-                actions: actions.map(|action| action.expect("malformed action")).count(),
-            },
+            ClientEvent::Ack { stream_id, frame_id, actions } => {
+                let mut encoded = Vec::new();
+                for action in actions {
+                    action.expect("malformed action").encode(&mut encoded);
+                }
+                Self::Ack { stream_id, frame_id, actions: encoded }
+            }
             ClientEvent::Disconnected(disconnect) => Self::Disconnected {
                 status: disconnect.status,
                 message: disconnect.message.to_vec(),
