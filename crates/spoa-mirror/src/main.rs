@@ -1,3 +1,7 @@
-//! spoa-mirror.
+//! The program: a thin shell around the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spoa_mirror::main()
+}

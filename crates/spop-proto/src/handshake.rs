@@ -71,7 +71,7 @@ impl<'a> Hello<'a> {
         let mut items = Items::new(frame);
         let (mut versions, mut max_frame_size, mut capabilities) = (None, None, None);
         let (mut engine_id, mut healthcheck) = (None, false);
-        while let Some((name, value)) = items.next()? {
+        while let Some((name, value)) = items.next_item()? {
             match name {
                 b"supported-versions" => versions = Some(items.string(&value)?),
                 b"max-frame-size" => max_frame_size = Some(items.size(&value)?),
@@ -134,7 +134,7 @@ impl<'a> AgentHello<'a> {
     pub(crate) fn decode(frame: &Frame<'a>) -> Result<Self, Error> {
         let mut items = Items::new(frame);
         let (mut version, mut max_frame_size, mut capabilities) = (None, None, None);
-        while let Some((name, value)) = items.next()? {
+        while let Some((name, value)) = items.next_item()? {
             match name {
                 b"version" => version = Some(items.string(&value)?),
                 b"max-frame-size" => max_frame_size = Some(items.size(&value)?),
@@ -175,7 +175,7 @@ impl<'a> Disconnect<'a> {
     pub(crate) fn decode(frame: &Frame<'a>) -> Result<Self, Error> {
         let mut items = Items::new(frame);
         let (mut status, mut message) = (Status::Unknown, &[][..]);
-        while let Some((name, value)) = items.next()? {
+        while let Some((name, value)) = items.next_item()? {
             match name {
                 b"status-code" => status = Status::from_code(items.size(&value)?),
                 b"message" => message = items.string(&value)?,
@@ -199,16 +199,31 @@ fn item(name: &str, value: Value<'_>, output: &mut Vec<u8>) {
     value.encode(output);
 }
 
-/// Reads named items to the end of a frame.
-struct Items<'a> {
+/// The named, typed items of a HELLO or DISCONNECT frame. After an error the iterator ends.
+#[derive(Debug, Clone)]
+pub struct Items<'a> {
     kind: FrameType,
     cursor: Cursor<'a>,
     /// Where the last item's value begins.
     value_offset: usize,
 }
 
+impl<'a> Iterator for Items<'a> {
+    type Item = Result<(&'a [u8], Value<'a>), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.next_item();
+        if item.is_err() {
+            self.cursor = Cursor::new(&[], self.cursor.offset());
+        }
+        item.transpose()
+    }
+}
+
 impl<'a> Items<'a> {
-    fn new(frame: &Frame<'a>) -> Self {
+    /// The items in `frame`.
+    #[must_use]
+    pub fn new(frame: &Frame<'a>) -> Self {
         Self {
             kind: frame.kind,
             cursor: Cursor::new(frame.payload, frame.payload_offset),
@@ -216,7 +231,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<Option<(&'a [u8], Value<'a>)>, Error> {
+    fn next_item(&mut self) -> Result<Option<(&'a [u8], Value<'a>)>, Error> {
         if self.cursor.is_empty() {
             return Ok(None);
         }

@@ -37,7 +37,7 @@ pub use client::{Client, ClientEvent};
 pub use connection::{Connection, Event, Notify, Settings};
 pub use error::{Error, ErrorKind, Status};
 pub use frame::{Flags, Frame, FrameType, decode as decode_frame, encode as encode_frame, needed};
-pub use handshake::{AgentHello, Capabilities, Disconnect, Hello};
+pub use handshake::{AgentHello, Capabilities, Disconnect, Hello, Items};
 pub use header_block::{HeaderBlock, HeaderBlockError, encode as encode_header_block};
 pub use message::{Arguments, Message, Messages, encode as encode_message};
 pub use value::Value;

@@ -1,0 +1,305 @@
+//! Serves one connection from HAProxy.
+//!
+//! What one read brings is answered by one write, before anything is looked into: HAProxy holds the
+//! client's request until the ACK. Only then are the requests offered to the targets.
+
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use spop_proto::{Connection as Protocol, Error, Event, LENGTH_PREFIX, Notify, Status, needed};
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::stream::{Accepted, Stream};
+use super::worker::Worker;
+use crate::exchange::{Completeness, Exchange, Facts};
+
+/// A connection that does not say HELLO in this time is closed.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// HAProxy takes what we write in this time, or the connection is closed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a DISCONNECT, how long we wait for HAProxy to close.
+const LINGER: Duration = Duration::from_millis(500);
+/// A stash larger than this is given back once it is empty, in bytes.
+const KEEP_STASH: usize = 64 * 1024;
+
+/// Serves `accepted` until it ends, or until the worker winds down.
+pub(super) async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: String) {
+    let stream = match accepted.register() {
+        Ok(stream) => stream,
+        Err(error) => {
+            debug!("{peer}: cannot serve the connection: {error}");
+            return;
+        }
+    };
+    let key = worker.enter();
+    let mut connection = Connection {
+        protocol: Protocol::new(worker.settings.clone()),
+        stash: Vec::new(),
+        output: Vec::new(),
+        worker: Rc::clone(&worker),
+        key,
+        stream,
+        peer,
+    };
+    if let Err(error) = connection.run().await {
+        // HAProxy resets the connection after a health check, and when a client goes away.
+        debug!("{}: {error}", connection.peer);
+    }
+    worker.leave(key);
+}
+
+struct Connection {
+    worker: Rc<Worker>,
+    key: usize,
+    stream: Stream,
+    peer: String,
+    protocol: Protocol,
+    /// The beginning of a frame whose rest has not come yet; at most one frame.
+    stash: Vec<u8>,
+    /// Answers that the socket has not taken yet.
+    output: Vec<u8>,
+}
+
+/// What is to be done after a read.
+enum Turn {
+    Read,
+    /// The protocol is over.
+    Over,
+    /// HAProxy closed the connection.
+    End,
+    /// The worker winds down.
+    WindDown,
+}
+
+impl Connection {
+    async fn run(&mut self) -> io::Result<()> {
+        let mut hello_due = true;
+        loop {
+            let turn = std::future::poll_fn(|cx| self.poll_turn(cx));
+            let turn = if hello_due {
+                timeout(HELLO_TIMEOUT, turn).await.map_err(|_| ErrorKind::TimedOut)??
+            } else {
+                turn.await?
+            };
+            hello_due = false;
+            if matches!(turn, Turn::WindDown) {
+                self.protocol.disconnect(Status::Normal, &mut self.output);
+            }
+            if !self.output.is_empty() {
+                let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.output)).await;
+                written.map_err(|_| ErrorKind::TimedOut)??;
+                self.output.clear();
+            }
+            match turn {
+                Turn::Read => {}
+                Turn::End => return Ok(()),
+                Turn::Over | Turn::WindDown => return self.linger().await,
+            }
+        }
+    }
+
+    /// Waits for HAProxy to close, so that what we said last is not lost in a reset.
+    async fn linger(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let worker = Rc::clone(&self.worker);
+        let discard = std::future::poll_fn(|cx| {
+            let mut scratch = worker.scratch.borrow_mut();
+            while ready!(self.stream.poll_read(cx, &mut scratch))? > 0 {}
+            Poll::Ready(io::Result::Ok(()))
+        });
+        timeout(LINGER, discard).await.unwrap_or(Ok(()))
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+        self.worker.watch(self.key, cx.waker());
+        let worker = Rc::clone(&self.worker);
+        let mut scratch = worker.scratch.borrow_mut();
+        let count = match self.stream.poll_read(cx, &mut scratch) {
+            // What HAProxy has sent by now is still acknowledged.
+            Poll::Pending if worker.is_winding_down() => {
+                return Poll::Ready(Ok(Turn::WindDown));
+            }
+            read => ready!(read)?,
+        };
+        if count == 0 {
+            return Poll::Ready(Ok(Turn::End));
+        }
+        self.take(&scratch[..count]);
+        let turn = if self.protocol.is_closed() { Turn::Over } else { Turn::Read };
+        Poll::Ready(Ok(turn))
+    }
+
+    /// Takes the bytes of one read.
+    fn take(&mut self, mut input: &[u8]) {
+        if !self.stash.is_empty() {
+            let mut stash = std::mem::take(&mut self.stash);
+            let complete = complete_frame(&mut stash, &mut input, self.protocol.max_frame_size());
+            if complete {
+                self.frames(&stash);
+                stash.clear();
+            }
+            if !stash.is_empty() || stash.capacity() <= KEEP_STASH {
+                self.stash = stash;
+            }
+            if !complete {
+                return;
+            }
+        }
+        let taken = self.frames(input);
+        if !self.protocol.is_closed() {
+            self.stash.extend_from_slice(&input[taken..]);
+        }
+    }
+
+    /// Handles the frames that are whole; gives the number of bytes they took.
+    fn frames(&mut self, input: &[u8]) -> usize {
+        let mut taken = 0;
+        loop {
+            let rest = &input[taken..];
+            let count = self.protocol.receive(rest, &mut self.output);
+            self.write_now();
+            let mut failed = None;
+            let frame_limit = self.protocol.max_frame_size();
+            while let Some(event) = self.protocol.next_event(rest) {
+                if let Err(error) = handle(&self.worker, &self.peer, frame_limit, &event) {
+                    failed = Some(error);
+                    break;
+                }
+            }
+            if let Some(error) = failed {
+                self.worker.report_protocol_error(&self.peer, &error);
+                self.protocol.disconnect(error.status(), &mut self.output);
+            }
+            taken += count;
+            if count == 0 {
+                return taken;
+            }
+        }
+    }
+
+    /// Writes what the socket takes at once: nearly always everything.
+    fn write_now(&mut self) {
+        if self.output.is_empty() {
+            return;
+        }
+        if let Ok(count) = self.stream.try_write(&self.output) {
+            self.output.drain(..count);
+        }
+    }
+}
+
+/// Moves bytes from `input` to `stash` until the frame that begins there is whole, or known to be
+/// over `limit`; false when it is not.
+fn complete_frame(stash: &mut Vec<u8>, input: &mut &[u8], limit: u32) -> bool {
+    loop {
+        let wanted = match needed(stash) {
+            Some(wanted) if wanted > limit as usize + LENGTH_PREFIX => return true,
+            Some(wanted) => wanted,
+            None => LENGTH_PREFIX,
+        };
+        if stash.len() >= wanted && stash.len() > LENGTH_PREFIX {
+            return true;
+        }
+        let missing = wanted.saturating_sub(stash.len()).max(1);
+        if input.is_empty() {
+            return false;
+        }
+        let (part, rest) = input.split_at(missing.min(input.len()));
+        stash.extend_from_slice(part);
+        *input = rest;
+    }
+}
+
+/// Handles an event; the error is a mistake in a NOTIFY's payload, found after its ACK.
+fn handle(worker: &Worker, peer: &str, frame_limit: u32, event: &Event<'_>) -> Result<(), Error> {
+    match event {
+        Event::Hello(hello) => {
+            if hello.healthcheck {
+                worker.tally.borrow_mut().health_checks += 1;
+            } else {
+                debug!(
+                    "{peer}: HAProxy engine {} offers frames of {} bytes",
+                    hello.engine_id.unwrap_or_default().escape_ascii(),
+                    hello.max_frame_size
+                );
+            }
+            Ok(())
+        }
+        Event::Notify(notify) => mirror(worker, notify, frame_limit),
+        Event::Aborted { .. } => {
+            worker.tally.borrow_mut().aborted += 1;
+            Ok(())
+        }
+        Event::Disconnected(disconnect) => {
+            worker.report_disconnect(peer, disconnect);
+            Ok(())
+        }
+        Event::Failed(error) => Err(*error),
+    }
+}
+
+/// Offers each request in a NOTIFY to each target.
+fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), Error> {
+    worker.tally.borrow_mut().notifies += 1;
+    for message in notify.messages() {
+        let message = message?;
+        worker.tally.borrow_mut().messages += 1;
+        let exchange = match Exchange::read(&message) {
+            Ok(exchange) => exchange,
+            Err(incomplete) => {
+                worker.tally.borrow_mut().incomplete += 1;
+                worker.report_incomplete(message.name, incomplete);
+                continue;
+            }
+        };
+        worker.tally.borrow_mut().requests += 1;
+        let facts = Facts::gather(&exchange.headers, worker.marker.as_deref());
+        let completeness = facts.as_ref().map_or(Completeness::Complete, |facts| {
+            exchange.body.completeness(facts, notify.payload_len(), frame_limit)
+        });
+        for target in &worker.targets {
+            // A defect must cost one copy, not the connection and all the requests that wait on it.
+            let offer = AssertUnwindSafe(|| target.offer(&exchange, &facts, completeness));
+            if catch_unwind(offer).is_err() {
+                target.count_panic();
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Puts a frame in pieces together.
+    fn complete(pieces: &[&[u8]], limit: u32) -> (bool, Vec<u8>, usize) {
+        let (mut stash, mut complete, mut left) = (Vec::new(), false, 0);
+        for piece in pieces {
+            let mut input = *piece;
+            complete = complete_frame(&mut stash, &mut input, limit);
+            left = input.len();
+        }
+        (complete, stash, left)
+    }
+
+    #[test]
+    fn a_stash_takes_one_frame_and_no_more() {
+        let frame = [0, 0, 0, 3, 1, 2, 3];
+        assert_eq!(complete(&[&frame[..1], &frame[1..5]], 10), (false, frame[..5].to_vec(), 0));
+        let (whole, stash, left) = complete(&[&frame[..2], &frame[2..], &[9, 9]], 10);
+        assert!(whole);
+        assert_eq!((stash, left), (frame.to_vec(), 2));
+    }
+
+    #[test]
+    fn a_stash_does_not_grow_for_a_frame_over_the_limit() {
+        let (known, stash, left) = complete(&[&[0, 0], &[1, 0, 7, 7, 7]], 10);
+        assert!(known);
+        assert_eq!((stash.len(), left), (4, 3));
+    }
+}

@@ -1,0 +1,9 @@
+//! The SPOP side: listeners, the workers that serve HAProxy's connections, and the connections.
+
+mod connection;
+mod listener;
+mod stream;
+mod worker;
+
+pub use listener::{Listener, bind};
+pub use worker::{Handle, Plan, Snapshot, TargetPlan, Workers};

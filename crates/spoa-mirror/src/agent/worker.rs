@@ -1,0 +1,435 @@
+//! Data plane threads. Each has an event loop of its own and shares nothing with the others but
+//! bounded channels and the targets' limits.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::io;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use spop_proto::{Disconnect, Error, Settings, Status};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{LocalSet, spawn_local};
+use tracing::{debug, warn};
+
+use super::connection;
+use super::stream::Accepted;
+use crate::config::LogConfig;
+use crate::exchange::Incomplete;
+use crate::log::{CopyLog, Sink, Throttle, suppressed};
+use crate::outcome::{SpopTally, Tally};
+use crate::target::{self, Target};
+
+/// Timeouts and ages are looked at this often.
+const SWEEP: Duration = Duration::from_millis(100);
+
+/// Bytes of one read from HAProxy.
+const SCRATCH: usize = 64 * 1024;
+
+/// Orders that may wait for a worker.
+const ORDERS: usize = 1024;
+
+/// Distinct causes of incomplete messages that are told apart.
+const MAX_CAUSES: usize = 64;
+
+/// Reports of protocol errors that pass at once, and how fast the allowance comes back.
+const ERROR_BURST: u32 = 20;
+const ERROR_REFILL: Duration = Duration::from_secs(1);
+
+/// What a worker needs to build its side of a target.
+pub struct TargetPlan {
+    /// What all workers share.
+    pub shared: Arc<target::Shared>,
+    /// TLS, for an `https` URL.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The target's addresses.
+    pub addresses: target::resolve::Addresses,
+}
+
+/// What all workers are made from.
+pub struct Plan {
+    /// What is accepted from HAProxy.
+    pub settings: Settings,
+    /// The name of the header that marks copies.
+    pub marker: Option<String>,
+    /// The targets, in the order of the configuration.
+    pub targets: Vec<TargetPlan>,
+    /// Where logs go.
+    pub sink: Sink,
+    /// How.
+    pub log: LogConfig,
+    /// When the program started.
+    pub started: Instant,
+    /// SPOP connections held at once, over all workers.
+    pub max_connections: usize,
+}
+
+/// The counters of some workers, each taken between two of its events.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The SPOP side.
+    pub spop: SpopTally,
+    /// Each target, in the order of the configuration.
+    pub targets: Vec<Tally>,
+}
+
+impl Snapshot {
+    fn add(&mut self, other: &Self) {
+        self.spop.add(&other.spop);
+        self.targets.resize_with(self.targets.len().max(other.targets.len()), Tally::default);
+        for (sum, more) in self.targets.iter_mut().zip(&other.targets) {
+            sum.add(more);
+        }
+    }
+}
+
+enum Order {
+    Serve(Accepted, String),
+    Snapshot(oneshot::Sender<Snapshot>),
+    WindDown { deadline: Instant, done: oneshot::Sender<Snapshot> },
+}
+
+/// The workers' threads.
+pub struct Workers {
+    handle: Handle,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A way to reach the workers.
+#[derive(Clone)]
+pub struct Handle {
+    workers: Arc<[Remote]>,
+    max_connections: usize,
+    refused: Arc<Mutex<Throttle>>,
+}
+
+struct Remote {
+    orders: mpsc::Sender<Order>,
+    /// SPOP connections that it serves or is about to.
+    load: Arc<AtomicUsize>,
+}
+
+impl Workers {
+    /// Starts `count` workers.
+    ///
+    /// # Errors
+    /// A thread or its event loop cannot be made.
+    pub fn start(plan: Plan, count: usize) -> io::Result<Self> {
+        let plan = Arc::new(plan);
+        let reported = Arc::new(Mutex::new(HashSet::new()));
+        let mut threads = Vec::new();
+        let mut remotes = Vec::new();
+        for number in 1..=count {
+            let (orders, queue) = mpsc::channel(ORDERS);
+            let load = Arc::new(AtomicUsize::new(0));
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (plan, reported) = (Arc::clone(&plan), Arc::clone(&reported));
+            let worker_load = Arc::clone(&load);
+            let thread =
+                std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                    let worker = Rc::new(Worker::new(&plan, number, worker_load, reported));
+                    LocalSet::new().block_on(&runtime, work(worker, queue));
+                })?;
+            threads.push(thread);
+            remotes.push(Remote { orders, load });
+        }
+        let handle = Handle {
+            workers: remotes.into(),
+            max_connections: plan.max_connections,
+            refused: Arc::default(),
+        };
+        Ok(Self { handle, threads })
+    }
+
+    /// A way to reach the workers from elsewhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Takes leave of HAProxy, gives copies under way until `deadline`, ends the workers, and gives
+    /// the final counters.
+    pub async fn wind_down(self, deadline: Instant) -> Snapshot {
+        let snapshot = self
+            .handle
+            .ask(|done| Order::WindDown { deadline, done }, Duration::from_secs(3600))
+            .await;
+        drop(self.handle);
+        for thread in self.threads {
+            // The worker has answered: it is on its last lines.
+            let _ = thread.join();
+        }
+        snapshot
+    }
+}
+
+impl Handle {
+    /// Gives a connection to the worker that has the fewest.
+    pub(super) fn hand_over(&self, accepted: Accepted, peer: String) {
+        let total: usize = self.workers.iter().map(|worker| worker.load.load(Relaxed)).sum();
+        let least = self.workers.iter().min_by_key(|worker| worker.load.load(Relaxed));
+        let taken = least.filter(|_| total < self.max_connections).is_some_and(|worker| {
+            worker.load.fetch_add(1, Relaxed);
+            let sent = worker.orders.try_send(Order::Serve(accepted, peer)).is_ok();
+            if !sent {
+                worker.load.fetch_sub(1, Relaxed);
+            }
+            sent
+        });
+        if !taken {
+            let now = Instant::now();
+            if let Some(more) = self.refused.lock().ok().and_then(|mut t| t.allow(now)) {
+                warn!(
+                    "a connection from HAProxy was closed: {total} are open, and no more than {} \
+                     fit the limit of file descriptors (`ulimit -n`){}",
+                    self.max_connections,
+                    suppressed(more)
+                );
+            }
+        }
+    }
+
+    /// The counters of all workers. One that does not answer within a second is left out.
+    pub async fn snapshot(&self) -> Snapshot {
+        self.ask(Order::Snapshot, Duration::from_secs(1)).await
+    }
+
+    async fn ask(
+        &self,
+        order: impl Fn(oneshot::Sender<Snapshot>) -> Order,
+        patience: Duration,
+    ) -> Snapshot {
+        let mut answers = Vec::new();
+        for worker in self.workers.iter() {
+            let (tell, told) = oneshot::channel();
+            if worker.orders.send(order(tell)).await.is_ok() {
+                answers.push(told);
+            }
+        }
+        let mut sum = Snapshot::default();
+        for answer in answers {
+            if let Ok(Ok(snapshot)) = tokio::time::timeout(patience, answer).await {
+                sum.add(&snapshot);
+            }
+        }
+        sum
+    }
+}
+
+/// One worker, as its connections see it.
+pub(super) struct Worker {
+    pub(super) settings: Settings,
+    pub(super) marker: Option<String>,
+    pub(super) targets: Vec<Rc<Target>>,
+    /// Where HAProxy's bytes are read into.
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    pub(super) tally: RefCell<SpopTally>,
+    context: Rc<target::Context>,
+    /// The connections, each with whom to wake when the worker winds down.
+    connections: RefCell<Slab<Option<Waker>>>,
+    winding_down: Cell<bool>,
+    load: Arc<AtomicUsize>,
+    incomplete_seen: RefCell<HashSet<Cause>>,
+    incomplete_reported: Arc<Mutex<HashSet<Cause>>>,
+    errors: RefCell<ErrorReports>,
+}
+
+/// A message's name and what it lacks.
+type Cause = (Vec<u8>, Incomplete);
+
+/// How many protocol errors may be reported one by one.
+struct ErrorReports {
+    allowance: u32,
+    refilled: Instant,
+    suppressed: u64,
+}
+
+impl Worker {
+    fn new(
+        plan: &Plan,
+        number: usize,
+        load: Arc<AtomicUsize>,
+        incomplete_reported: Arc<Mutex<HashSet<Cause>>>,
+    ) -> Self {
+        let log = CopyLog::new(plan.sink.clone(), &plan.log, number, plan.started);
+        let context = Rc::new(target::Context::new(log));
+        let targets = plan
+            .targets
+            .iter()
+            .map(|target| {
+                Target::new(
+                    Arc::clone(&target.shared),
+                    Rc::clone(&context),
+                    target.tls.clone(),
+                    target.addresses.clone(),
+                )
+            })
+            .collect();
+        Self {
+            settings: plan.settings.clone(),
+            marker: plan.marker.clone(),
+            targets,
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            tally: RefCell::default(),
+            context,
+            connections: RefCell::default(),
+            winding_down: Cell::new(false),
+            load,
+            incomplete_seen: RefCell::default(),
+            incomplete_reported,
+            errors: RefCell::new(ErrorReports {
+                allowance: ERROR_BURST,
+                refilled: Instant::now(),
+                suppressed: 0,
+            }),
+        }
+    }
+
+    /// Counts a connection in; gives its key.
+    pub(super) fn enter(&self) -> usize {
+        let mut tally = self.tally.borrow_mut();
+        tally.connections += 1;
+        tally.open += 1;
+        self.connections.borrow_mut().insert(None)
+    }
+
+    /// Counts a connection out.
+    pub(super) fn leave(&self, key: usize) {
+        self.tally.borrow_mut().open -= 1;
+        self.connections.borrow_mut().try_remove(key);
+        self.load.fetch_sub(1, Relaxed);
+    }
+
+    /// Notes whom to wake when the worker winds down.
+    pub(super) fn watch(&self, key: usize, waker: &Waker) {
+        if let Some(slot) = self.connections.borrow_mut().get_mut(key) {
+            if slot.as_ref().is_none_or(|known| !known.will_wake(waker)) {
+                *slot = Some(waker.clone());
+            }
+        }
+    }
+
+    pub(super) fn is_winding_down(&self) -> bool {
+        self.winding_down.get()
+    }
+
+    /// Says once, for each distinct cause, why messages are not copied.
+    pub(super) fn report_incomplete(&self, message: &[u8], incomplete: Incomplete) {
+        let cause = (message.to_vec(), incomplete);
+        let mut seen = self.incomplete_seen.borrow_mut();
+        if seen.len() >= MAX_CAUSES || !seen.insert(cause.clone()) {
+            return;
+        }
+        let first = self.incomplete_reported.lock().is_ok_and(|mut all| all.insert(cause));
+        if first {
+            warn!(
+                "message \"{}\" is not mirrored: {incomplete} (said once)",
+                message.escape_ascii()
+            );
+        }
+    }
+
+    /// One line for a connection that broke the protocol; summed up when there are many.
+    pub(super) fn report_protocol_error(&self, peer: &str, error: &Error) {
+        self.tally.borrow_mut().protocol_errors += 1;
+        let mut reports = self.errors.borrow_mut();
+        if reports.refilled.elapsed() >= ERROR_REFILL {
+            reports.refilled = Instant::now();
+            reports.allowance = ERROR_BURST;
+        }
+        if reports.allowance == 0 {
+            reports.suppressed += 1;
+            return;
+        }
+        reports.allowance -= 1;
+        let more = std::mem::take(&mut reports.suppressed);
+        warn!(
+            "{peer}: {error}; the connection is closed with status {} ({}){}",
+            error.status().code(),
+            error.status().text(),
+            suppressed(more)
+        );
+    }
+
+    /// HAProxy's reasons to close are ordinary, except those that say that it and we disagree.
+    pub(super) fn report_disconnect(&self, peer: &str, disconnect: &Disconnect<'_>) {
+        let text = disconnect.message.escape_ascii();
+        match disconnect.status {
+            Status::Normal | Status::Io | Status::Timeout => {
+                debug!("{peer}: HAProxy closes the connection: {text}");
+            }
+            status => {
+                warn!("{peer}: HAProxy closes the connection, status {}: {text}", status.code());
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            spop: self.tally.borrow().clone(),
+            targets: self.targets.iter().map(|target| target.tally()).collect(),
+        }
+    }
+
+    fn sweep(&self) {
+        let now = Instant::now();
+        for target in &self.targets {
+            target.sweep(now);
+        }
+        self.context.log.borrow_mut().flush();
+    }
+
+    fn is_done(&self) -> bool {
+        self.connections.borrow().is_empty() && self.targets.iter().all(|target| target.is_done())
+    }
+}
+
+/// A worker's life.
+async fn work(worker: Rc<Worker>, mut orders: mpsc::Receiver<Order>) {
+    let sweeper = Rc::clone(&worker);
+    spawn_local(async move {
+        let mut ticks = tokio::time::interval(SWEEP);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            sweeper.sweep();
+        }
+    });
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Serve(accepted, peer) => {
+                spawn_local(connection::serve(Rc::clone(&worker), accepted, peer));
+            }
+            Order::Snapshot(tell) => {
+                let _ = tell.send(worker.snapshot());
+            }
+            Order::WindDown { deadline, done } => {
+                wind_down(&worker, deadline).await;
+                let _ = done.send(worker.snapshot());
+                return;
+            }
+        }
+    }
+}
+
+/// Lets connections take their leave and copies come to their end, until `deadline`.
+async fn wind_down(worker: &Rc<Worker>, deadline: Instant) {
+    worker.winding_down.set(true);
+    for (_, waker) in worker.connections.borrow().iter() {
+        if let Some(waker) = waker {
+            waker.wake_by_ref();
+        }
+    }
+    while !worker.is_done() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for target in &worker.targets {
+        target.give_up();
+    }
+    worker.context.log.borrow_mut().flush();
+}

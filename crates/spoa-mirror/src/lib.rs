@@ -1,0 +1,58 @@
+//! spoa-mirror: takes the HTTP requests that HAProxy hands over through SPOE, acknowledges them at
+//! once, and sends copies to test environments.
+//!
+//! The way of a request: [`agent`] reads it from HAProxy, [`exchange`] makes sense of it, [`policy`]
+//! decides, [`target`] sends the copy, [`outcome`] counts what became of it.
+
+pub mod agent;
+pub mod cli;
+pub mod config;
+mod decode;
+pub mod demo;
+pub mod exchange;
+pub mod log;
+pub mod os;
+pub mod outcome;
+pub mod policy;
+pub mod serve;
+pub mod target;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use cli::{Cli, Command};
+
+/// Exit code: the program could not do its work (a port in use, a file that cannot be opened).
+pub const EXIT_FAILURE: u8 = 1;
+/// Exit code: the command line is wrong (`EX_USAGE`, as the C program has it).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Runs the program as its command line says; gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let _ = error.print();
+            return if help { ExitCode::SUCCESS } else { ExitCode::from(EXIT_USAGE) };
+        }
+    };
+    match cli.command {
+        Some(Command::Demo(arguments)) => demo::main(&arguments),
+        Some(Command::Decode(arguments)) => decode::main(&arguments),
+        None => match cli.agent.into_config() {
+            Ok((config, process, notes)) => serve::main(config, &process, &notes),
+            Err(message) => {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "error: {message}\n\nFor more information, try '--help'."
+                );
+                ExitCode::from(EXIT_USAGE)
+            }
+        },
+    }
+}

@@ -1,0 +1,348 @@
+//! What became of a copy, and the counters that account for every one.
+//!
+//! For each target: received = answered + failed + dropped + waiting + in flight. A worker counts
+//! on its own thread, without atomics; [`Tally`] values of all workers, each taken between two
+//! events of its worker, add up to the whole.
+
+use std::fmt;
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The test environment's.
+    Target,
+    /// This machine's or this program's.
+    Local,
+}
+
+macro_rules! labelled {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$vdoc])* $variant,)+
+        }
+
+        impl $name {
+            /// Every value, in the order in which they are counted.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name in logs and counters.
+            #[must_use]
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.label())
+            }
+        }
+    };
+}
+
+labelled! {
+    /// How an answered copy was answered.
+    Answer {
+        /// 101: the target wants another protocol; the connection is closed.
+        Informational = "1xx",
+        /// 200 to 299.
+        Success = "2xx",
+        /// 300 to 399; never followed.
+        Redirect = "3xx",
+        /// 400 to 499.
+        ClientError = "4xx",
+        /// 500 to 599.
+        ServerError = "5xx",
+        /// Bytes that are no HTTP response.
+        Unparsable = "unparsable",
+    }
+}
+
+impl Answer {
+    /// The class of a status code.
+    #[must_use]
+    pub fn of(status: u16) -> Self {
+        match status {
+            100..=199 => Self::Informational,
+            200..=299 => Self::Success,
+            300..=399 => Self::Redirect,
+            400..=499 => Self::ClientError,
+            500..=599 => Self::ServerError,
+            _ => Self::Unparsable,
+        }
+    }
+}
+
+labelled! {
+    /// Why a copy that was to be sent has no answer.
+    Failure {
+        /// The target's name has no address.
+        Dns = "dns",
+        /// The target refused the connection.
+        ConnectRefused = "connect-refused",
+        /// The connection did not come about in time.
+        ConnectTimeout = "connect-timeout",
+        /// The connection did not come about for another reason.
+        Connect = "connect",
+        /// The TLS handshake failed: the certificate was not accepted, or no common parameters.
+        Tls = "tls",
+        /// No whole answer in time.
+        Timeout = "timeout",
+        /// The target closed the connection without answering.
+        Closed = "closed",
+        /// The target reset the connection.
+        Reset = "reset",
+        /// The answer broke off.
+        IncompleteAnswer = "incomplete-answer",
+        /// The target ended an HTTP/2 stream or connection with an error.
+        Http2 = "http2",
+        /// No file descriptor was left.
+        NoDescriptor = "no-descriptor",
+        /// No local address or port was left.
+        NoLocalPort = "no-local-port",
+        /// The program ended before the answer came.
+        Shutdown = "shutdown",
+        /// A defect in this program, which cost this copy only.
+        Internal = "internal",
+    }
+}
+
+impl Failure {
+    /// Whose fault it is.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::NoDescriptor | Self::NoLocalPort | Self::Shutdown | Self::Internal => {
+                Fault::Local
+            }
+            _ => Fault::Target,
+        }
+    }
+}
+
+labelled! {
+    /// Why a copy was not to be sent.
+    DropReason {
+        /// HAProxy handed over only a part of the body, or it cannot be told.
+        TruncatedBody = "truncated-body",
+        /// HAProxy handed over only a part of the headers.
+        TruncatedHeaders = "truncated-headers",
+        /// Bytes that would break the framing of HTTP/1.
+        Malformed = "malformed",
+        /// The request is itself a copy, at the limit of hops.
+        Loop = "loop",
+        /// CONNECT: there is no request to copy but a tunnel.
+        Connect = "connect-method",
+        /// An upgrade to another protocol (WebSocket): the rest of it cannot be copied.
+        Upgrade = "upgrade",
+        /// HTTP/2 cannot express the request.
+        Unrepresentable = "unrepresentable",
+        /// The queue holds as many copies as it may.
+        QueueFull = "queue-full",
+        /// The queue holds as many bytes as it may.
+        QueueBytes = "queue-bytes",
+        /// The copy waited too long.
+        TooOld = "too-old",
+        /// The program ended while the copy waited.
+        Shutdown = "shutdown",
+    }
+}
+
+/// The counters of one target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests that came for this target.
+    pub received: u64,
+    answered: [u64; Answer::ALL.len()],
+    failed: [u64; Failure::ALL.len()],
+    dropped: [u64; DropReason::ALL.len()],
+    /// Answers that were cut at the size limit; they count as answered.
+    pub answers_cut: u64,
+    /// Copies that wait for a connection now.
+    pub waiting: u64,
+    /// Copies sent, or being sent, and not yet answered now.
+    pub in_flight: u64,
+}
+
+impl Tally {
+    /// Counts an answered copy.
+    pub fn count_answer(&mut self, answer: Answer) {
+        self.answered[answer as usize] += 1;
+    }
+
+    /// Counts a failed copy.
+    pub fn count_failure(&mut self, failure: Failure) {
+        self.failed[failure as usize] += 1;
+    }
+
+    /// Counts a copy that was not sent.
+    pub fn count_drop(&mut self, reason: DropReason) {
+        self.dropped[reason as usize] += 1;
+    }
+
+    /// Copies answered, by class.
+    pub fn answered(&self) -> impl Iterator<Item = (Answer, u64)> + Clone + '_ {
+        Answer::ALL.iter().map(|&answer| (answer, self.answered[answer as usize]))
+    }
+
+    /// Copies failed, by cause.
+    pub fn failed(&self) -> impl Iterator<Item = (Failure, u64)> + Clone + '_ {
+        Failure::ALL.iter().map(|&failure| (failure, self.failed[failure as usize]))
+    }
+
+    /// Copies dropped, by reason.
+    pub fn dropped(&self) -> impl Iterator<Item = (DropReason, u64)> + Clone + '_ {
+        DropReason::ALL.iter().map(|&reason| (reason, self.dropped[reason as usize]))
+    }
+
+    /// Whether every copy is accounted for.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        let sum = self.answered.iter().sum::<u64>()
+            + self.failed.iter().sum::<u64>()
+            + self.dropped.iter().sum::<u64>();
+        self.received == sum + self.waiting + self.in_flight
+    }
+
+    /// Adds another worker's counters for the same target.
+    pub fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.answers_cut += other.answers_cut;
+        self.waiting += other.waiting;
+        self.in_flight += other.in_flight;
+        for (sum, more) in self.answered.iter_mut().zip(other.answered) {
+            *sum += more;
+        }
+        for (sum, more) in self.failed.iter_mut().zip(other.failed) {
+            *sum += more;
+        }
+        for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
+            *sum += more;
+        }
+    }
+
+    /// The counters as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        fn nonzero<L: fmt::Display>(
+            counts: impl Iterator<Item = (L, u64)>,
+        ) -> serde_json::Map<String, serde_json::Value> {
+            counts
+                .filter(|(_, count)| *count > 0)
+                .map(|(label, count)| (label.to_string(), count.into()))
+                .collect()
+        }
+        serde_json::json!({
+            "received": self.received,
+            "answered": nonzero(self.answered()),
+            "answers_cut": self.answers_cut,
+            "failed": nonzero(self.failed()),
+            "dropped": nonzero(self.dropped()),
+            "waiting": self.waiting,
+            "in_flight": self.in_flight,
+        })
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "received {} = answered ", self.received)?;
+        group(f, self.answered())?;
+        f.write_str(" + failed ")?;
+        group(f, self.failed())?;
+        f.write_str(" + dropped ")?;
+        group(f, self.dropped())?;
+        write!(f, " + waiting {} + in flight {}", self.waiting, self.in_flight)
+    }
+}
+
+/// A sum, and in parentheses what it consists of.
+fn group<L: fmt::Display>(
+    f: &mut fmt::Formatter<'_>,
+    counts: impl Iterator<Item = (L, u64)> + Clone,
+) -> fmt::Result {
+    let total: u64 = counts.clone().map(|(_, count)| count).sum();
+    write!(f, "{total}")?;
+    if total == 0 {
+        return Ok(());
+    }
+    for (index, (label, count)) in counts.filter(|(_, count)| *count > 0).enumerate() {
+        write!(f, "{}{label} {count}", if index == 0 { " (" } else { ", " })?;
+    }
+    f.write_str(")")
+}
+
+/// The counters of the SPOP side.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpopTally {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Health checks answered.
+    pub health_checks: u64,
+    /// NOTIFY frames acknowledged.
+    pub notifies: u64,
+    /// Messages in them.
+    pub messages: u64,
+    /// Messages that hold a whole request: what each target receives.
+    pub requests: u64,
+    /// Messages that lack what a copy needs.
+    pub incomplete: u64,
+    /// Fragmented frames that HAProxy gave up.
+    pub aborted: u64,
+    /// Connections ended because of a malformed frame.
+    pub protocol_errors: u64,
+}
+
+impl SpopTally {
+    /// Adds another worker's counters.
+    pub fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.open += other.open;
+        self.health_checks += other.health_checks;
+        self.notifies += other.notifies;
+        self.messages += other.messages;
+        self.requests += other.requests;
+        self.incomplete += other.incomplete;
+        self.aborted += other.aborted;
+        self.protocol_errors += other.protocol_errors;
+    }
+
+    /// The counters as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "connections": self.connections,
+            "open": self.open,
+            "health_checks": self.health_checks,
+            "notifies": self.notifies,
+            "messages": self.messages,
+            "requests": self.requests,
+            "incomplete": self.incomplete,
+            "aborted": self.aborted,
+            "protocol_errors": self.protocol_errors,
+        })
+    }
+}
+
+impl fmt::Display for SpopTally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "connections {} (open {}), health checks {}, NOTIFY frames {}, messages {} = requests {} \
+             + incomplete {}, aborted {}, protocol errors {}",
+            self.connections,
+            self.open,
+            self.health_checks,
+            self.notifies,
+            self.messages,
+            self.requests,
+            self.incomplete,
+            self.aborted,
+            self.protocol_errors
+        )
+    }
+}

@@ -1,0 +1,73 @@
+//! Which requests are copied: one answer for each target, with one reason for each refusal. No I/O.
+
+use crate::config::{Marker, TargetConfig, TruncatedBody};
+use crate::exchange::{Completeness, Exchange, Facts, HeaderError, RequestTarget};
+use crate::outcome::DropReason;
+
+/// How an approved copy is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Approval {
+    /// How often the request has been copied, this time included.
+    pub hops: u32,
+    /// Whether a part of the body is missing.
+    pub truncated: bool,
+}
+
+/// Decides whether `exchange` is copied to `target`.
+///
+/// # Errors
+/// Why it is not.
+pub fn decide(
+    exchange: &Exchange<'_>,
+    facts: &Result<Facts<'_>, HeaderError>,
+    completeness: Completeness,
+    target: &TargetConfig,
+    marker: &Marker,
+) -> Result<Approval, DropReason> {
+    let facts = facts.as_ref().map_err(|error| match error {
+        HeaderError::Truncated => DropReason::TruncatedHeaders,
+        HeaderError::Malformed => DropReason::Malformed,
+    })?;
+    if exchange.method == b"CONNECT" || exchange.target == RequestTarget::Authority {
+        return Err(DropReason::Connect);
+    }
+    if facts.upgrade {
+        return Err(DropReason::Upgrade);
+    }
+    let hops = facts.marker.map_or(0, hops_of);
+    if hops >= marker.max_hops {
+        return Err(DropReason::Loop);
+    }
+    let truncated = match completeness {
+        Completeness::Complete => false,
+        Completeness::Overlong => return Err(DropReason::Malformed),
+        Completeness::Truncated { .. } | Completeness::Unknown => {
+            if target.truncated_body == TruncatedBody::Skip {
+                return Err(DropReason::TruncatedBody);
+            }
+            true
+        }
+    };
+    Ok(Approval { hops: hops + 1, truncated })
+}
+
+/// The number of hops in a marker's value. One that cannot be read is taken for one hop: somebody
+/// marked the request.
+fn hops_of(value: &[u8]) -> u32 {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&value[..digits]).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops_are_read_from_the_marker() {
+        assert_eq!(hops_of(b"1"), 1);
+        assert_eq!(hops_of(b"2; body=truncated"), 2);
+        assert_eq!(hops_of(b"yes"), 1);
+        assert_eq!(hops_of(b""), 1);
+        assert_eq!(hops_of(b"99999999999"), 1);
+    }
+}

@@ -1,0 +1,274 @@
+//! Being an agent, from the configuration to the last counter.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use spop_proto::Settings;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval_at, sleep};
+use tracing::{info, warn};
+
+use crate::agent::{self, Handle, Listener, Plan, Snapshot, TargetPlan, Workers};
+use crate::cli::Process;
+use crate::config::{Config, LogFormat};
+use crate::log::{self, Sink};
+use crate::os::pidfile::Pidfile;
+use crate::os::{daemon, descriptors};
+use crate::target::{self, resolve};
+
+/// A target's name gets this long to be resolved before HAProxy may connect.
+const FIRST_LOOKUP: Duration = Duration::from_secs(2);
+
+/// An agent that HAProxy's master process started binds again for this long: at a reload the one
+/// before it still has the port for a moment.
+const BIND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs an agent until it is told to end; gives the program's exit code. `notes` are for the user.
+#[must_use]
+pub fn main(config: Config, process: &Process, notes: &[String]) -> ExitCode {
+    if process.daemonize && !daemon::is_background() {
+        return daemon::start();
+    }
+    let started = Instant::now();
+    let served = Sink::open(&config.log)
+        .map_err(|error| {
+            let file = config.log.file.as_ref().map(|file| file.path.display().to_string());
+            format!("cannot open the log file {}: {error}", file.unwrap_or_default())
+        })
+        .and_then(|sink| {
+            log::install(sink.clone(), &config.log);
+            for note in notes {
+                warn!("{note}");
+            }
+            let served = serve(config, process, &sink, started);
+            sink.flush();
+            served
+        });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            let _ = writeln!(std::io::stderr(), "error: {message}");
+            ExitCode::from(crate::EXIT_FAILURE)
+        }
+    }
+}
+
+fn serve(
+    mut config: Config,
+    process: &Process,
+    sink: &Sink,
+    started: Instant,
+) -> Result<(), String> {
+    let max_connections = descriptors::fit(&mut config);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot make an event loop: {error}"))?;
+    runtime.block_on(async {
+        let listeners = bind(&config).await?;
+        let targets = targets(&config).await?;
+        let plan = Plan {
+            settings: Settings {
+                max_frame_size: config.agent.max_frame_size,
+                max_message_size: config.agent.max_frame_size.max(1 << 20) as usize,
+                ..Settings::default()
+            },
+            marker: config.marker.name.clone(),
+            targets,
+            sink: sink.clone(),
+            log: config.log.clone(),
+            started,
+            max_connections,
+        };
+        let workers = Workers::start(plan, config.agent.workers)
+            .map_err(|error| format!("cannot start the workers: {error}"))?;
+        let _pidfile = process.pidfile.as_deref().map(Pidfile::write).transpose()?;
+        let mut signals = Signals::new().map_err(|error| format!("no signals: {error}"))?;
+        let mut accepting = tokio::task::JoinSet::new();
+        for listener in listeners {
+            info!("listening on {}", listener.address);
+            accepting.spawn(listener.serve(workers.handle()));
+        }
+        for target in &config.targets {
+            info!("mirroring to {}", target.url);
+        }
+        if daemon::is_background() {
+            daemon::detach().map_err(|error| format!("cannot go into the background: {error}"))?;
+        }
+        let reporter = Reporter { config: &config, sink };
+        let why = until_told_to_end(&config, &mut signals, &workers.handle(), &reporter).await;
+        info!("{why}: no new connections; copies under way get {:?}", config.grace);
+        accepting.shutdown().await;
+        let winding_down = workers.wind_down(Instant::now() + config.grace);
+        tokio::select! {
+            last = winding_down => reporter.report(&last),
+            () = signals.end() => {
+                warn!("a second signal: ended at once");
+                sink.flush();
+                // The pidfile's and the socket files' owners are dropped with the runtime's task.
+                return Err("ended at once by a second signal".to_owned());
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Binds every listener. Under HAProxy's master process, waits for the agent before to let go.
+async fn bind(config: &Config) -> Result<Vec<Listener>, String> {
+    let patience = if under_haproxy() { BIND_PATIENCE } else { Duration::ZERO };
+    let deadline = Instant::now() + patience;
+    let mut listeners = Vec::new();
+    for address in &config.agent.listen {
+        loop {
+            match agent::bind(address, config.agent.backlog) {
+                Ok(bound) => {
+                    listeners.extend(bound);
+                    break;
+                }
+                Err(message) if Instant::now() >= deadline => return Err(message),
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+/// Whether HAProxy's master process started us (a `program` section): it then ends us by SIGUSR1.
+fn under_haproxy() -> bool {
+    std::env::var_os("HAPROXY_MWORKER").is_some()
+}
+
+async fn targets(config: &Config) -> Result<Vec<TargetPlan>, String> {
+    let mut plans = Vec::new();
+    let mut lookups = Vec::new();
+    for target in &config.targets {
+        let tls = if target.url.https {
+            let tls = target::client_config(target);
+            Some(tls.map_err(|error| format!("target {}: {error}", target.name))?)
+        } else {
+            None
+        };
+        let (resolver, addresses) = resolve::resolver(&target.url.host, target.url.port);
+        tokio::spawn(resolve::keep(resolver));
+        lookups.push(addresses.clone());
+        let shared = Arc::new(target::Shared::new(target.clone(), config.marker.clone()));
+        plans.push(TargetPlan { shared, tls, addresses });
+    }
+    let first_lookups = async {
+        for mut addresses in lookups {
+            let _ = addresses.wait_for(|known| !known.is_empty()).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_LOOKUP, first_lookups).await.is_err() {
+        warn!("not every target's name could be resolved yet; it is tried again and again");
+    }
+    Ok(plans)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    user1: Signal,
+    /// Taken so that it does not end the agent when its terminal goes.
+    hangup: Signal,
+    user1_ends: bool,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            user1: signal(SignalKind::user_defined1())?,
+            hangup: signal(SignalKind::hangup())?,
+            user1_ends: under_haproxy(),
+        })
+    }
+
+    /// A signal that ends the agent came.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Does the control plane's work until a signal or the end of `--runtime`; says which it was.
+async fn until_told_to_end(
+    config: &Config,
+    signals: &mut Signals,
+    workers: &Handle,
+    reporter: &Reporter<'_>,
+) -> &'static str {
+    let start = tokio::time::Instant::now() + config.monitor_interval;
+    let mut monitor = interval_at(start, config.monitor_interval);
+    monitor.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let runtime = async {
+        match config.runtime {
+            Some(time) => sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(runtime);
+    loop {
+        tokio::select! {
+            _ = monitor.tick() => reporter.report(&workers.snapshot().await),
+            () = &mut runtime => return "the runtime is over",
+            _ = signals.terminate.recv() => return "SIGTERM",
+            _ = signals.interrupt.recv() => return "SIGINT",
+            _ = signals.hangup.recv() => {}
+            _ = signals.user1.recv() => {
+                if signals.user1_ends {
+                    return "SIGUSR1 from HAProxy's master process";
+                }
+                reporter.sink.reopen();
+                info!("log file reopened");
+            }
+        }
+    }
+}
+
+/// Logs the counters.
+struct Reporter<'a> {
+    config: &'a Config,
+    sink: &'a Sink,
+}
+
+impl Reporter<'_> {
+    fn report(&self, snapshot: &Snapshot) {
+        if self.config.log.level < tracing::Level::INFO {
+            return;
+        }
+        let mut lines = String::new();
+        match self.config.log.format {
+            LogFormat::Text => {
+                // Writing to a String does not fail.
+                let _ = writeln!(lines, "counters spop: {}", snapshot.spop);
+                for (target, tally) in self.config.targets.iter().zip(&snapshot.targets) {
+                    let _ = writeln!(lines, "counters target {}: {tally}", target.name);
+                }
+            }
+            LogFormat::Json => {
+                let targets: serde_json::Map<_, _> = self
+                    .config
+                    .targets
+                    .iter()
+                    .zip(&snapshot.targets)
+                    .map(|(target, tally)| (target.name.clone(), tally.to_json()))
+                    .collect();
+                let object = serde_json::json!({
+                    "level": "INFO",
+                    "message": "counters",
+                    "spop": snapshot.spop.to_json(),
+                    "targets": targets,
+                });
+                let _ = writeln!(lines, "{object}");
+            }
+        }
+        self.sink.info(lines.into_bytes());
+    }
+}

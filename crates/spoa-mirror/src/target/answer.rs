@@ -1,0 +1,26 @@
+//! How a copy that was under way ended.
+
+use std::time::Duration;
+
+use crate::outcome::{Answer, Failure};
+
+/// The end of a copy that was sent.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) result: Result<Answer, Failure>,
+    /// The status code; 0 without one.
+    pub(super) status: u16,
+    /// Bytes of the answer's body received.
+    pub(super) received: u64,
+    /// Whether the answer was over the size limit.
+    pub(super) cut: bool,
+    /// From the first byte sent to the last received.
+    pub(super) time: Duration,
+    pub(super) version: &'static str,
+}
+
+impl Settled {
+    pub(super) fn failed(failure: Failure, time: Duration) -> Self {
+        Self { result: Err(failure), status: 0, received: 0, cut: false, time, version: "HTTP/1.1" }
+    }
+}
