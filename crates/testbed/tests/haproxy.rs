@@ -153,7 +153,11 @@ fn a_program_section_starts_a_program_and_haproxy_ends_it() {
         let program = "\nprogram mirror\n    command /bin/sh {dir}/program.sh\n";
         // `exec` makes the pid in the file the one that HAProxy knows.
         let script = "echo $$ > program.pid; echo the program runs; exec sleep 1000\n";
-        let haproxy = guide(&production)
+        let mut guide = guide(&production);
+        if version == Version::V3_2 {
+            guide = guide.global("expose-deprecated-directives");
+        }
+        let haproxy = guide
             .sections(program)
             .file("program.sh", script)
             .builder(version)

@@ -148,7 +148,7 @@ impl Home {
     fn run(&self, envs: &[(String, String)], master_worker: bool, old: Option<u32>) -> Agent {
         let mut command = self.command(envs).arg("-db");
         if master_worker {
-            command = command.arg("-W");
+            command = command.arg("-W").arg("-S").arg(self.path("master.sock"));
         }
         if let Some(pid) = old {
             command = command.arg("-x").arg(self.path("runtime.sock"));
@@ -225,13 +225,7 @@ impl Haproxy {
     }
 
     fn try_command(&self, command: &str) -> std::io::Result<String> {
-        let mut stream = UnixStream::connect(self.home.path("runtime.sock"))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        stream.write_all(command.as_bytes())?;
-        stream.write_all(b"\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer.trim().to_owned())
+        ask(&self.home.path("runtime.sock"), command)
     }
 
     /// The process id of the worker that answers the runtime API, if one does.
@@ -277,7 +271,11 @@ impl Haproxy {
 
     fn wait_ready(&mut self, not: Option<u32>) {
         let ready = wait::poll(wait::LIMIT, || {
-            let up = self.worker_pid().is_some_and(|pid| Some(pid) != not);
+            // A master that is not listening yet does not handle signals either: SIGTERM would kill it
+            // and leave its worker and programs behind.
+            let master = self.home.path("master.sock");
+            let commanded = !self.master_worker || ask(&master, "show proc").is_ok();
+            let up = commanded && self.worker_pid().is_some_and(|pid| Some(pid) != not);
             (up || !self.process.is_running()).then_some(up)
         });
         if ready != Some(true) {
@@ -288,6 +286,19 @@ impl Haproxy {
             );
         }
     }
+}
+
+/// Sends one command to one of HAProxy's command sockets and reads the answer to its end.
+fn ask(socket: &Path, command: &str) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(command.as_bytes())?;
+    stream.write_all(b"\n")?;
+    // The master keeps the connection for more commands until it hears that there are none.
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.trim().to_owned())
 }
 
 impl Drop for Haproxy {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 pub enum Version {
     /// 2.6, of Debian 12.
     V2_6,
-    /// 3.0, of Debian 13: the last one with the old SPOE and the `program` section's last but one.
+    /// 3.0, of Debian 13: the last one with the old SPOE.
     V3_0,
     /// 3.2: SPOE on a multiplexer.
     V3_2,
@@ -37,7 +37,8 @@ impl Version {
         self >= Self::V3_2
     }
 
-    /// Does it know the `program` section (until 3.2)?
+    /// Does it know the `program` section (until 3.2, which wants `expose-deprecated-directives` in its
+    /// `global` section)?
     pub fn has_program_section(self) -> bool {
         self <= Self::V3_2
     }
