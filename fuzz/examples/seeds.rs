@@ -1,0 +1,131 @@
+//! Makes the seeds in `corpus/` from the recorded streams of spop-proto's tests: `cargo run --example seeds`.
+//!
+//! - `frame`: each recorded frame of up to 1 KiB, of both directions.
+//! - `connection`: the recorded streams from HAProxy of up to 2 KiB, and the first 6 KiB of those with fragments,
+//!   with and without their HELLO, under changing settings and cuttings.
+//! - `header_block`: each recorded `arg_hdrs`.
+//!
+//! Of inputs that differ only in names and values that the decoder does not look into, one is kept: for it the
+//! kinds, flags and rough lengths of frames make the difference.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha1::{Digest, Sha1};
+use spop_proto::{Frame, FrameType, Messages, Value, decode_frame};
+
+fn main() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let streams = streams(&root.join("../crates/spop-proto/tests/data/captures"))?;
+    let mut seeds = Seeds::new(root.join("corpus"));
+    for (number, stream) in streams.iter().enumerate() {
+        let frames = frames(stream);
+        for (frame, bytes) in frames.iter().filter(|(_, bytes)| bytes.len() <= 1024) {
+            seeds.add("frame", &shape(&[*frame]), bytes)?;
+        }
+        for block in frames.iter().filter_map(|(frame, _)| header_block(frame)) {
+            seeds.add("header_block", &format!("{}", block.len()), block)?;
+        }
+        let fragments = frames.iter().any(|(frame, _)| frame.kind == FrameType::Unset);
+        let from_haproxy = frames.first().is_some_and(|(f, _)| f.kind == FrameType::HaproxyHello);
+        if from_haproxy && (fragments || stream.len() <= 2048) {
+            let shape = shape(&frames.iter().map(|(frame, _)| *frame).collect::<Vec<_>>());
+            let (choice, lengths) = choices(number);
+            let stream = &stream[..stream.len().min(6 * 1024)];
+            seeds.add("connection", &shape, &[&[choice], lengths, stream].concat())?;
+            let behind_hello = &stream[frames[0].1.len()..];
+            if !behind_hello.is_empty() {
+                let seed = [&[0x80 | choice], lengths, behind_hello].concat();
+                seeds.add("connection", &format!("behind {shape}"), &seed)?;
+            }
+        }
+    }
+    println!("{} seeds, {} bytes", seeds.count, seeds.bytes);
+    Ok(())
+}
+
+/// All recorded streams, shortest first.
+fn streams(root: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut streams = BTreeSet::new();
+    for capture in folders(root)? {
+        for connection in folders(&capture)? {
+            for name in ["haproxy-to-agent.bin", "agent-to-haproxy.bin"] {
+                let stream = fs::read(connection.join(name))?;
+                streams.insert((stream.len(), stream));
+            }
+        }
+    }
+    Ok(streams.into_iter().map(|(_, stream)| stream).collect())
+}
+
+fn folders(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
+}
+
+fn frames(stream: &[u8]) -> Vec<(Frame<'_>, &[u8])> {
+    let mut frames = Vec::new();
+    let mut rest = stream;
+    while let Ok(Some(frame)) = decode_frame(rest, u32::MAX) {
+        let (bytes, behind) = rest.split_at(frame.wire_len());
+        frames.push((frame, bytes));
+        rest = behind;
+    }
+    frames
+}
+
+fn header_block<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
+    let message = Messages::new(frame.payload, 0).next()?.ok()?;
+    match message.get(b"arg_hdrs")? {
+        Value::Binary(block) => Some(block),
+        _ => None,
+    }
+}
+
+/// What makes a difference to the decoder.
+fn shape(frames: &[Frame<'_>]) -> String {
+    frames
+        .iter()
+        .map(|f| format!("{} {:x} {} ", f.kind, f.flags.0, f.payload.len().div_ceil(64)))
+        .collect()
+}
+
+/// Settings, and lengths of pieces with their number before them.
+fn choices(number: usize) -> (u8, &'static [u8]) {
+    let lengths: [&[u8]; 4] = [&[0], &[1, 1], &[3, 1, 7, 60], &[2, 255, 4]];
+    ([0, 0, 2, 4, 6, 8, 24, 1][number % 8], lengths[number % lengths.len()])
+}
+
+struct Seeds {
+    root: PathBuf,
+    known: BTreeSet<(String, String)>,
+    count: usize,
+    bytes: usize,
+}
+
+impl Seeds {
+    fn new(root: PathBuf) -> Self {
+        Self { root, known: BTreeSet::new(), count: 0, bytes: 0 }
+    }
+
+    fn add(&mut self, target: &str, shape: &str, seed: &[u8]) -> io::Result<()> {
+        if !self.known.insert((target.to_owned(), shape.to_owned())) {
+            return Ok(());
+        }
+        let folder = self.root.join(target);
+        fs::create_dir_all(&folder)?;
+        let name: String = Sha1::digest(seed).iter().map(|byte| format!("{byte:02x}")).collect();
+        fs::write(folder.join(name), seed)?;
+        self.count += 1;
+        self.bytes += seed.len();
+        Ok(())
+    }
+}
