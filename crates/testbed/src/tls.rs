@@ -35,7 +35,7 @@ impl Authority {
 
     /// A certificate and key for these names (DNS names or IP addresses), valid now.
     pub fn identity(&self, names: &[&str]) -> Identity {
-        self.sign(leaf(names))
+        self.sign(&leaf(names))
     }
 
     /// Like [`Authority::identity`], but no longer valid since the year 2001.
@@ -43,10 +43,10 @@ impl Authority {
         let mut params = leaf(names);
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
         params.not_after = rcgen::date_time_ymd(2001, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Identity {
+    fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity { certificate: certificate.der().clone(), pem: certificate.pem(), key }

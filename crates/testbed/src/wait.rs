@@ -16,9 +16,15 @@ pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<
         match probe() {
             Some(value) => return Some(value),
             None if late => return None,
-            None => std::thread::sleep(Duration::from_millis(2)),
+            None => pause(Duration::from_millis(2)),
         }
     }
+}
+
+/// Does nothing for a moment, between two looks at a condition or two attempts.
+#[allow(clippy::disallowed_methods, reason = "the one place where a thread of the testbed sleeps")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// Waits until `probe` gives a value.

@@ -189,7 +189,8 @@ where
 {
     let mut connection = h2::server::handshake(stream).await.ok()?;
     let number = shared.connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-    let (leave, mut leaving) = tokio::sync::mpsc::unbounded_channel();
+    // The first word counts; further ones say the same or come too late.
+    let (leave, mut leaving) = tokio::sync::mpsc::channel(1);
     loop {
         let next = tokio::select! {
             next = connection.accept() => next,
@@ -251,7 +252,7 @@ fn pairs(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
 async fn answer(
     behaviour: Behaviour,
     mut respond: SendResponse<Bytes>,
-    leave: &tokio::sync::mpsc::UnboundedSender<bool>,
+    leave: &tokio::sync::mpsc::Sender<bool>,
 ) -> Result<(), h2::Error> {
     let (status, body) = match behaviour {
         Behaviour::Respond(status, body) => (status, body),
@@ -269,11 +270,11 @@ async fn answer(
             return Ok(());
         }
         Behaviour::GoAway => {
-            let _ = leave.send(false);
+            let _ = leave.try_send(false);
             (200, Vec::new())
         }
         Behaviour::Disconnect => {
-            let _ = leave.send(true);
+            let _ = leave.try_send(true);
             return Ok(());
         }
     };

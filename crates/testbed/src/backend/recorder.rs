@@ -259,7 +259,7 @@ impl Shared {
         loop {
             let Ok((stream, _)) = listener.accept() else {
                 // Out of descriptors, most likely: let some connections end.
-                std::thread::sleep(Duration::from_millis(5));
+                wait::pause(Duration::from_millis(5));
                 continue;
             };
             if self.stop.load(Ordering::SeqCst) {

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::http1::Client;
+use crate::wait;
 
 /// What became of one request.
 #[derive(Clone, Debug)]
@@ -147,7 +148,7 @@ impl Builder {
                     if failed {
                         client = None;
                         // A server that refuses at once must not turn this loop into a storm.
-                        std::thread::sleep(Duration::from_millis(5));
+                        wait::pause(Duration::from_millis(5));
                     }
                 }
                 samples

@@ -225,7 +225,7 @@ impl Haproxy {
     }
 
     fn try_command(&self, command: &str) -> std::io::Result<String> {
-        ask(&self.home.path("runtime.sock"), command)
+        ask(&self.home.path("runtime.sock"), command, Duration::from_secs(10))
     }
 
     /// The process id of the worker that answers the runtime API, if one does.
@@ -274,7 +274,9 @@ impl Haproxy {
             // A master that is not listening yet does not handle signals either: SIGTERM would kill it
             // and leave its worker and programs behind.
             let master = self.home.path("master.sock");
-            let commanded = !self.master_worker || ask(&master, "show proc").is_ok();
+            // While starting it executes itself anew and forgets connections: hence the short patience.
+            let patience = Duration::from_millis(200);
+            let commanded = !self.master_worker || ask(&master, "show proc", patience).is_ok();
             let up = commanded && self.worker_pid().is_some_and(|pid| Some(pid) != not);
             (up || !self.process.is_running()).then_some(up)
         });
@@ -289,9 +291,9 @@ impl Haproxy {
 }
 
 /// Sends one command to one of HAProxy's command sockets and reads the answer to its end.
-fn ask(socket: &Path, command: &str) -> std::io::Result<String> {
+fn ask(socket: &Path, command: &str, limit: Duration) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(limit))?;
     stream.write_all(command.as_bytes())?;
     stream.write_all(b"\n")?;
     // The master keeps the connection for more commands until it hears that there are none.
