@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use spop_proto::varint::{self, VarintError};
 use spop_proto::{
     Action, Actions, AgentHello, Client, ClientEvent, Connection, ErrorKind, Event, Flags,
-    FrameType, HeaderBlock, HeaderBlockError, LENGTH_PREFIX, Messages, Scope, Settings, Status,
-    Value, decode_frame, encode_frame, encode_header_block, needed,
+    FrameType, HeaderBlock, HeaderBlockError, Items, LENGTH_PREFIX, Messages, Scope, Settings,
+    Status, Value, decode_frame, encode_frame, encode_header_block, needed,
 };
 use support::generate::{bytes, capabilities, hello, integer, messages, payload, value};
 use support::{Owned, Seen, SeenMessage};
@@ -173,6 +173,27 @@ proptest! {
             return Err(TestCaseError::fail("no AGENT-DISCONNECT"));
         };
         prop_assert_eq!((found.status, found.message), (status, status.text().as_bytes()));
+    }
+
+    #[test]
+    fn items(sent in vec((bytes(), value()), 0..8), behind in bytes()) {
+        let mut stream = Vec::new();
+        encode_frame(FrameType::HaproxyDisconnect, Flags::FIN, 0, 0, &mut stream, |output| {
+            for (name, value) in &sent {
+                varint::encode(name.len() as u64, output);
+                output.extend_from_slice(name);
+                value.borrow().encode(output);
+            }
+            output.extend_from_slice(&behind);
+        });
+        let frame = decode_frame(&stream, u32::MAX).unwrap().unwrap();
+        let mut items = Items::new(&frame);
+        for (name, value) in &sent {
+            prop_assert_eq!(items.next(), Some(Ok((&name[..], value.borrow()))));
+        }
+        // Whatever is behind them comes to an end, with an error at most once.
+        let errors = items.by_ref().filter(Result::is_err).count();
+        prop_assert!(errors <= 1 && items.next().is_none());
     }
 
     #[test]
