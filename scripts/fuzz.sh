@@ -75,7 +75,7 @@ fuzz() {
   if "$output/$host/release/$1" "$corpus" -max_total_time="$2" -timeout="$INPUT_TIMEOUT" \
     -rss_limit_mb="$MEMORY_LIMIT_MB" -artifact_prefix="$artifacts" -print_final_stats=1 >"$log" 2>&1; then
     grep -E '^(Done|stat::(number_of_executed_units|new_units_added|peak_rss_mb))' "$log" || true
-    grep -E ' (DONE|INITED) ' "$log" || true
+    grep -E $'\t(INITED|DONE) ' "$log" || true
     rm -f "$log"
     rmdir "$artifacts" "${artifacts%/*/}" 2>/dev/null || true
     return 0
