@@ -150,6 +150,43 @@ labelled! {
     }
 }
 
+impl DropReason {
+    /// What it means and what can be done, for people.
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::TruncatedBody => "HAProxy handed over only a part of its body",
+            Self::TruncatedHeaders => {
+                "HAProxy handed over only a part of its headers; raise tune.bufsize, or \
+                 tune.vars.*-max-size where they come from a variable"
+            }
+            Self::Malformed => {
+                "its method, target or headers hold bytes that would break the framing of HTTP/1, \
+                 or its body is longer than its content-length"
+            }
+            Self::Loop => {
+                "it is a copy itself (--max-hops); does the mirror URL lead back to this HAProxy?"
+            }
+            Self::Connect => "it opens a tunnel; there is nothing to copy",
+            Self::Upgrade => "it switches to another protocol, what follows cannot be copied",
+            Self::Unrepresentable => {
+                "HTTP/2 cannot express it; `--mirror-http 1.1` copies it byte for byte"
+            }
+            Self::QueueFull => {
+                "the target is too slow, and as many copies wait as may (--max-queue)"
+            }
+            Self::QueueBytes => {
+                "the target is too slow, and the copies that wait are as large as may be \
+                 (--max-queue-bytes)"
+            }
+            Self::TooOld => {
+                "the target is too slow, and the copy waited longer than --max-queue-age"
+            }
+            Self::Shutdown => "the agent ended while the copy waited",
+        }
+    }
+}
+
 /// The counters of one target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {

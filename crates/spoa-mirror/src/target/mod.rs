@@ -471,8 +471,9 @@ impl Target {
         }
         if let Some(more) = state.drops[reason as usize].allow(Instant::now()) {
             warn!(
-                "target {}: a request was not copied: {reason}{}",
+                "target {}: a request was not copied: {reason}: {}{}",
                 self.shared.config.name,
+                reason.explanation(),
                 suppressed(more)
             );
         }
