@@ -1,12 +1,13 @@
-//! Makes the seeds in `corpus/` from the recorded streams of spop-proto's tests: `cargo run --example seeds`.
+//! Makes the seeds in `corpus/` from the recorded streams of spop-proto's tests: `cargo run
+//! --example seeds`.
 //!
 //! - `frame`: each recorded frame of up to 1 KiB, of both directions.
-//! - `connection`: the recorded streams from HAProxy of up to 2 KiB, and the first 6 KiB of those with fragments,
-//!   with and without their HELLO, under changing settings and cuttings.
+//! - `connection`: the recorded streams from HAProxy of up to 2 KiB, and the first 6 KiB of those
+//!   with fragments, with and without their HELLO, under changing settings and cuttings.
 //! - `header_block`: each recorded `arg_hdrs`.
 //!
-//! Of inputs that differ only in names and values that the decoder does not look into, one is kept: for it the
-//! kinds, flags and rough lengths of frames make the difference.
+//! Of inputs that differ only in names and values that the decoder does not look into, one is kept:
+//! for it the kinds, flags and rough lengths of frames make the difference.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What the fuzz targets do with an input. It stands here, not in the targets, so that the seeds can be
-//! replayed by a test too.
+//! What the fuzz targets do with an input. It stands here, not in the targets, so that the seeds
+//! can be replayed by a test too.
 
 #[path = "../../crates/spop-proto/tests/support/agent.rs"]
 #[allow(dead_code)] // the tests of spop-proto use the rest
@@ -59,7 +59,8 @@ fn messages(payload: &[u8]) {
     }
     assert!(messages.next().is_none(), "nothing follows an error");
 
-    // Flags of a type byte mean nothing, except for booleans, so the bytes may differ; the messages may not.
+    // Flags of a type byte mean nothing, except for booleans, so the bytes may differ; the messages
+    // may not.
     let mut first = Messages::new(payload, 0);
     let mut second = Messages::new(&encoded, 0);
     for _ in 0..count {
@@ -99,9 +100,9 @@ fn check_error(error: &Error, kind: FrameType, bytes: &[u8]) {
     assert!(!matches!(error.kind, ErrorKind::FrameTooLong { .. } | ErrorKind::FrameTooShort));
 }
 
-/// `data` as what an agent receives. The first byte chooses the settings and whether a HELLO was exchanged
-/// before; the second says how many bytes after it are lengths of pieces, used over and over, in which the
-/// rest arrives.
+/// `data` as what an agent receives. The first byte chooses the settings and whether a HELLO was
+/// exchanged before; the second says how many bytes after it are lengths of pieces, used over and
+/// over, in which the rest arrives.
 pub fn connection(data: &[u8]) {
     let [choice, pieces, rest @ ..] = data else { return };
     let Some((lengths, stream)) = rest.split_at_checked(usize::from(pieces % 16)) else { return };

@@ -44,7 +44,8 @@ fn decode_long(first: u8, rest: &[u8]) -> Result<(u64, usize), VarintError> {
         }
         shift += 7;
     }
-    Err(if rest.len() < MAX_LEN - 1 { VarintError::Truncated } else { VarintError::Overflow })
+    // Only a short `rest` gets here: its ninth byte ends the integer or overflows it.
+    Err(VarintError::Truncated)
 }
 
 /// Appends `value` to `output`.
@@ -110,5 +111,8 @@ mod tests {
         assert_eq!(decode(&encoded), Err(VarintError::Overflow));
         encoded[9] = 0x7f;
         assert_eq!(decode(&encoded), Err(VarintError::Overflow));
+        // The bits over the 64th alone, which shifting would lose.
+        let lost = [240, 128, 128, 128, 128, 128, 128, 128, 128, 16];
+        assert_eq!(decode(&lost), Err(VarintError::Overflow));
     }
 }

@@ -1,5 +1,5 @@
-//! What HAProxy may not send: each mistake ends the connection with the right status, and the error says
-//! what is wrong, in which frame, at which byte.
+//! What HAProxy may not send: each mistake ends the connection with the right status, and the error
+//! says what is wrong, in which frame, at which byte.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -363,7 +363,8 @@ fn disconnects_that_cannot_be_read() {
 
 #[test]
 fn messages_that_cannot_be_read() {
-    // Behind a good message of ten bytes; an argument's value begins three bytes into `\x01m\x01\x01a`.
+    // Behind a good message of ten bytes; an argument's value begins three bytes into
+    // `\x01m\x01\x01a`.
     let good: &[u8] = b"\x04good\x01\x01x\x08\x00";
     const AT: usize = PAYLOAD + 10;
     let past_end = "a field reaches past the end of its frame";
@@ -380,8 +381,8 @@ fn messages_that_cannot_be_read() {
         ("a count without arguments", b"\x01m\x01".to_vec(), Truncated, AT + 3, past_end),
         ("a count of one too many", b"\x01m\x02\x01a\x00".to_vec(), Truncated, AT + 6, past_end),
         ("the highest count", b"\x01m\xff\x01a\x00".to_vec(), Truncated, AT + 6, past_end),
-        // The argument that was not counted is read as a message: name "a", 8 arguments, the first of
-        // them named "bcd", which is not there.
+        // The argument that was not counted is read as a message: name "a", 8 arguments, the first
+        // of them named "bcd", which is not there.
         (
             "a count of one too few",
             b"\x01m\x00\x01a\x08\x03bc".to_vec(),
@@ -498,7 +499,8 @@ impl Case<'_> {
     }
 }
 
-/// Sends a NOTIFY whose second message is malformed: it is acknowledged, and its first message is told.
+/// Sends a NOTIFY whose second message is malformed: it is acknowledged, and its first message is
+/// told.
 fn check_message(what: &str, sent: &[u8], error: (ErrorKind, usize), text: &str) {
     let mut agent = Agent::fed(Settings::default(), [&good_hello()[..]]);
     agent.read(sent);

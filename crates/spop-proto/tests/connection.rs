@@ -1,5 +1,5 @@
-//! HAProxy's side and the agent's, in memory: what one sends the other gets, whatever the frame size
-//! and however the bytes arrive; and no bytes bring the agent out of step.
+//! HAProxy's side and the agent's, in memory: what one sends the other gets, whatever the frame
+//! size and however the bytes arrive; and no bytes bring the agent out of step.
 #![allow(clippy::unwrap_used)]
 
 mod support;

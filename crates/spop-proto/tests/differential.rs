@@ -1,12 +1,13 @@
-//! A second opinion: the `spop` crate and this one agree on frames that either writes, on the recorded ones,
-//! and on any bytes that both accept.
+//! A second opinion: the `spop` crate and this one agree on frames that either writes, on the
+//! recorded ones, and on any bytes that both accept.
 //!
 //! They differ, on purpose, in what they accept and keep:
 //! - `spop` makes strings and names UTF-8 and loses the bytes that are not; here strings are bytes.
-//! - It cuts 32-bit integers that are too large; here they are an error. It shifts excess bits out of
-//!   variable-length integers; here they are an error.
-//! - It knows no fragments and of all capabilities only `pipelining`; it refuses reserved flags and frames of
-//!   unknown kinds, and HELLO and DISCONNECT frames that have an item twice or not at all.
+//! - It cuts 32-bit integers that are too large; here they are an error. It shifts excess bits out
+//!   of variable-length integers; here they are an error.
+//! - It knows no fragments and of all capabilities only `pipelining`; it refuses reserved flags and
+//!   frames of unknown kinds, and HELLO and DISCONNECT frames that have an item twice or not at
+//!   all.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -255,8 +256,8 @@ fn their_answer(frame: &dyn SpopFrame) -> Answer {
     event.unwrap().into()
 }
 
-/// A frame of HAProxy's with the items that they write. (They give metadata of their own only to frames that
-/// they have read.)
+/// A frame of HAProxy's with the items that they write. (They give metadata of their own only to
+/// frames that they have read.)
 fn key_values<'a>(
     kind: FrameType,
     items: impl IntoIterator<Item = (&'a String, &'a TypedData)>,

@@ -1,5 +1,5 @@
-//! An agent around a [`Connection`], and events, answers and values that outlive their input. The fuzz
-//! targets use it too.
+//! An agent around a [`Connection`], and events, answers and values that outlive their input. The
+//! fuzz targets use it too.
 
 use spop_proto::{
     Capabilities, Client, ClientEvent, Connection, Error, Event, Hello, Notify, Settings, Status,
@@ -7,8 +7,8 @@ use spop_proto::{
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The owner of a [`Connection`], as an agent is one: it keeps what was not taken for the next read,
-/// and closes the connection when a message is malformed.
+/// The owner of a [`Connection`], as an agent is one: it keeps what was not taken for the next
+/// read, and closes the connection when a message is malformed.
 pub(crate) struct Agent {
     /// Whether it does close it. What follows in the same read is answered all the same, so that
     /// only an agent that does not is told the same however a stream is cut.

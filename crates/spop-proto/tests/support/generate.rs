@@ -87,8 +87,8 @@ pub(crate) fn payload(messages: &[SeenMessage]) -> Vec<u8> {
     payload
 }
 
-/// A stream such as a broken HAProxy could send: a HELLO, mostly, then frames of all kinds, flags and
-/// few different ids, and perhaps a byte that is not as it was sent.
+/// A stream such as a broken HAProxy could send: a HELLO, mostly, then frames of all kinds, flags
+/// and few different ids, and perhaps a byte that is not as it was sent.
 pub(crate) fn broken_stream() -> impl Strategy<Value = Vec<u8>> {
     let start = prop_oneof![9 => hello().prop_map(Some), 1 => Just(None)];
     let flaw = proptest::option::weighted(0.3, any::<(prop::sample::Index, u8)>());

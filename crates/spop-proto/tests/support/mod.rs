@@ -1,5 +1,5 @@
-//! What the tests of several topics need: an agent around a connection, generated input, and ways to
-//! cut a stream into pieces.
+//! What the tests of several topics need: an agent around a connection, generated input, and ways
+//! to cut a stream into pieces.
 #![allow(dead_code, unused_imports)] // each test binary uses its own part
 
 mod agent;
