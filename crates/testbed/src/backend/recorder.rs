@@ -18,6 +18,7 @@ pub struct Builder {
     behaviour: Behaviour,
     record: bool,
     tls: Option<Arc<rustls::ServerConfig>>,
+    receive_buffer: Option<usize>,
 }
 
 impl Builder {
@@ -42,6 +43,14 @@ impl Builder {
         self
     }
 
+    /// Lets the kernel hold about this many received bytes for each connection (`SO_RCVBUF`), so that a
+    /// recorder that does not read soon stops its peer.
+    #[must_use]
+    pub fn receive_buffer(mut self, bytes: usize) -> Self {
+        self.receive_buffer = Some(bytes);
+        self
+    }
+
     /// Speaks TLS with this certificate; ALPN offers `http/1.1`.
     #[must_use]
     pub fn tls(mut self, identity: &tls::Identity) -> Self {
@@ -56,6 +65,10 @@ impl Builder {
     pub fn start(self) -> Recorder {
         let listener = listen(self.address);
         let address = listener.local_addr().unwrap();
+        if let Some(bytes) = self.receive_buffer {
+            // Accepted connections inherit it.
+            socket2::SockRef::from(&listener).set_recv_buffer_size(bytes).unwrap();
+        }
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(self.behaviour),
             record: self.record,
@@ -125,6 +138,7 @@ impl Recorder {
             behaviour: Behaviour::respond(Response::ok("ok")),
             record: true,
             tls: None,
+            receive_buffer: None,
         }
     }
 
