@@ -96,6 +96,10 @@ pub struct AgentArgs {
     #[arg(short, long, value_name = "COUNT", default_value_t = 1, help_heading = "HAProxy's side",
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     num_workers: u32,
+    /// Ask with every ACK to unset the variable txn.NAME: early HAProxy 3.1 leaves an empty ACK lying
+    /// until `timeout processing`
+    #[arg(long, value_name = "NAME", help_heading = "HAProxy's side")]
+    ack_unset_var: Option<String>,
 
     /// Send copies here, the URL's path before each request's own; may be given again
     #[arg(short = 'u', long, value_name = "URL", help_heading = "Copies")]
@@ -237,6 +241,14 @@ impl AgentArgs {
         if self.max_queue_bytes > 1 << 40 || self.max_answer > 1 << 40 {
             return Err("--max-queue-bytes, --max-answer: no more than 1024G".to_owned());
         }
+        if let Some(name) = &self.ack_unset_var {
+            let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+            if name.is_empty() || name.len() > 64 || !name.bytes().all(named) {
+                return Err("--ack-unset-var: a name has up to 64 letters, digits, `_` and `.`; \
+                            the scope is left out"
+                    .to_owned());
+            }
+        }
         let notes = self.notes();
         let marker = Marker { name: marker_name(&self.marker_header)?, max_hops: self.max_hops };
         if marker.name.is_none() && self.truncated_body == TruncatedBody::Send {
@@ -277,6 +289,7 @@ impl AgentArgs {
                 backlog: self.connection_backlog,
                 max_frame_size,
                 workers: (self.num_workers as usize).min(processors),
+                ack_unset_var: self.ack_unset_var,
             },
             targets,
             marker,
@@ -462,6 +475,7 @@ mod tests {
             ("-P 9-1", &["--mirror-local-port", "FIRST-LAST"]),
             ("-l x:y", &["--logfile", "one of a, w, A, W"]),
             ("-a unix:", &["--address", "missing"]),
+            ("--ack-unset-var txn/x", &["--ack-unset-var", "letters"]),
             ("--marker-header host", &["--marker-header", "meaning of its own"]),
             ("--marker-header none --truncated-body send", &["--truncated-body", "marked"]),
             ("--mirror-ca x --mirror-insecure", &["--mirror-insecure"]),

@@ -38,6 +38,8 @@ pub struct AgentConfig {
     pub max_frame_size: u32,
     /// Data plane threads.
     pub workers: usize,
+    /// A transaction variable that every ACK asks HAProxy to unset, so that no ACK is empty.
+    pub ack_unset_var: Option<String>,
 }
 
 /// An address to listen on.

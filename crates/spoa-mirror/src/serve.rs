@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spop_proto::Settings;
+use spop_proto::{Action, Scope, Settings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tracing::{info, warn};
@@ -74,7 +74,8 @@ fn serve(
             settings: Settings {
                 max_frame_size: config.agent.max_frame_size,
                 max_message_size: config.agent.max_frame_size.max(1 << 20) as usize,
-                ..Settings::default()
+                fragmentation: true,
+                ack_actions: ack_actions(&config),
             },
             marker: config.marker.name.clone(),
             targets,
@@ -114,6 +115,14 @@ fn serve(
         }
         Ok(())
     })
+}
+
+fn ack_actions(config: &Config) -> Vec<u8> {
+    let mut actions = Vec::new();
+    if let Some(name) = &config.agent.ack_unset_var {
+        Action::UnsetVar { scope: Scope::Transaction, name: name.as_bytes() }.encode(&mut actions);
+    }
+    actions
 }
 
 /// Binds every listener. Under HAProxy's master process, waits for the agent before to let go.

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -158,6 +159,17 @@ impl Connection {
         }
     }
 
+    /// Writes what TLS has to say for itself.
+    fn write_tls(&self) -> io::Result<()> {
+        if let Some(tls) = &self.tls {
+            let mut tls = tls.borrow_mut();
+            while tls.wants_write() {
+                tls.write_tls(&mut Raw(&self.stream))?;
+            }
+        }
+        Ok(())
+    }
+
     fn tls_wants_write(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.borrow().wants_write())
     }
@@ -185,6 +197,13 @@ impl State {
             waker.wake_by_ref();
         }
     }
+
+    fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= KEEP_BUFFER {
+            buffer.clear();
+            self.spare = buffer;
+        }
+    }
 }
 
 /// The socket as rustls writes to it.
@@ -204,7 +223,12 @@ impl io::Write for Raw<'_> {
 pub(super) async fn run(target: Rc<Target>, connection: Rc<Connection>, mut reader: OwnedReadHalf) {
     // A copy may wait for this very connection.
     target.pump();
-    let failure = std::future::poll_fn(|cx| poll(cx, &target, &connection, &mut reader)).await;
+    let failure = std::future::poll_fn(|cx| {
+        // A defect must cost one copy, and leave the books in order.
+        let polled = AssertUnwindSafe(|| poll(cx, &target, &connection, &mut reader));
+        catch_unwind(polled).unwrap_or(Poll::Ready(Failure::Internal))
+    })
+    .await;
     let under_way = {
         let mut state = connection.state.borrow_mut();
         state.ended = true;
@@ -311,7 +335,7 @@ fn write_rest(cx: &mut TaskContext<'_>, connection: &Connection) -> io::Result<(
 
 /// Takes bytes from the socket.
 fn received(target: &Target, connection: &Connection, bytes: &[u8]) -> Read {
-    let Some(tls) = &connection.tls else { return answer_bytes(target, connection, bytes) };
+    let Some(tls) = &connection.tls else { return answer_bytes(connection, bytes) };
     let mut rest = bytes;
     while !rest.is_empty() {
         {
@@ -329,7 +353,7 @@ fn received(target: &Target, connection: &Connection, bytes: &[u8]) -> Read {
             let count = tls.borrow_mut().reader().read(&mut plaintext);
             match count {
                 Ok(0) => return Read::End,
-                Ok(count) => match answer_bytes(target, connection, &plaintext[..count]) {
+                Ok(count) => match answer_bytes(connection, &plaintext[..count]) {
                     Read::More => {}
                     other => return other,
                 },
@@ -346,7 +370,7 @@ fn received(target: &Target, connection: &Connection, bytes: &[u8]) -> Read {
 }
 
 /// Takes bytes of an answer.
-fn answer_bytes(target: &Target, connection: &Connection, bytes: &[u8]) -> Read {
+fn answer_bytes(connection: &Connection, bytes: &[u8]) -> Read {
     let mut state = connection.state.borrow_mut();
     let State { under_way, reader, .. } = &mut *state;
     let Some(current) = under_way else {
@@ -359,12 +383,12 @@ fn answer_bytes(target: &Target, connection: &Connection, bytes: &[u8]) -> Read 
         Progress::More => return Read::More,
         Progress::Whole { taken, keep_alive } => {
             let all_sent = current.written == current.copy.bytes.len();
-            (false, keep_alive && taken == bytes.len() && all_sent, false)
+            let reusable = taken == bytes.len() && all_sent && !current.copy.layout.closes;
+            (false, keep_alive && reusable, false)
         }
         Progress::OverLimit => (true, false, answered.status == 0),
         Progress::Unparsable => (false, false, true),
     };
-    let _ = target;
     let Some(UnderWay { copy, started, .. }) = under_way.take() else { return Read::More };
     let settled = answer(answered, started.elapsed(), cut, unparsable);
     Read::Settled { copy, settled, keep_alive }
@@ -399,26 +423,5 @@ fn at_end(target: &Rc<Target>, connection: &Connection) -> Failure {
             }
             Failure::Closed
         }
-    }
-}
-
-impl State {
-    fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= KEEP_BUFFER {
-            buffer.clear();
-            self.spare = buffer;
-        }
-    }
-}
-
-impl Connection {
-    fn write_tls(&self) -> io::Result<()> {
-        if let Some(tls) = &self.tls {
-            let mut tls = tls.borrow_mut();
-            while tls.wants_write() {
-                tls.write_tls(&mut Raw(&self.stream))?;
-            }
-        }
-        Ok(())
     }
 }

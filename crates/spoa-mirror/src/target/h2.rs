@@ -26,13 +26,11 @@ const MAX_STREAMS: usize = 100;
 pub(super) struct Connection {
     requests: SendRequest<Bytes>,
     active: Cell<usize>,
-    /// It takes no new requests.
-    closing: Cell<bool>,
 }
 
 impl Connection {
     pub(super) fn new(requests: SendRequest<Bytes>) -> Self {
-        Self { requests, active: Cell::new(0), closing: Cell::new(false) }
+        Self { requests, active: Cell::new(0) }
     }
 
     pub(super) fn active(&self) -> usize {
@@ -41,7 +39,7 @@ impl Connection {
 
     pub(super) fn has_room(&self) -> bool {
         let limit = self.requests.current_max_send_streams().min(MAX_STREAMS);
-        !self.closing.get() && self.active.get() < limit
+        self.active.get() < limit
     }
 }
 
@@ -67,11 +65,15 @@ pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, copy: Copy)
         connection.active.set(connection.active.get() - 1);
         match sent {
             Sent::Settled(settled) => {
+                // A connection that leads nowhere looks just like a slow target: start afresh.
+                if settled.result == Err(Failure::Timeout) {
+                    target.retire_h2(&connection);
+                }
                 target.settle(&copy, &settled);
                 target.pump();
             }
             Sent::NotAtAll => {
-                connection.closing.set(true);
+                target.retire_h2(&connection);
                 target.landed();
                 target.put_back(copy);
                 target.pump();

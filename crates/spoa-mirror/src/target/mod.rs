@@ -15,7 +15,7 @@ mod tls;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -393,12 +393,19 @@ impl Target {
             }
             Ok(Link::Http2(requests, driver)) => {
                 let connection = Rc::new(h2::Connection::new(requests));
-                self.state.borrow_mut().h2.push(Rc::clone(&connection));
-                let target = Rc::clone(self);
-                spawn_local(async move {
-                    let ended = driver.await;
-                    target.h2_closed(&connection, ended.err());
-                });
+                let mut state = self.state.borrow_mut();
+                // The first copies may have opened more, before it was known that this is HTTP/2.
+                if state.h2.len() < h2::MAX_CONNECTIONS {
+                    state.h2.push(Rc::clone(&connection));
+                    let target = Rc::clone(self);
+                    // The driver ends when nobody can send requests any more: it must not hold the
+                    // connection itself.
+                    let connection = Rc::downgrade(&connection);
+                    spawn_local(async move {
+                        let ended = driver.await;
+                        target.h2_closed(&connection, ended.err());
+                    });
+                }
             }
             Err(error) => {
                 // Each failed connection costs the copy that waited longest, so that a dead target
@@ -441,12 +448,19 @@ impl Target {
         self.pump();
     }
 
-    fn h2_closed(self: &Rc<Self>, connection: &Rc<h2::Connection>, error: Option<::h2::Error>) {
+    fn h2_closed(self: &Rc<Self>, connection: &Weak<h2::Connection>, error: Option<::h2::Error>) {
         if let Some(error) = error {
             debug!("target {}: HTTP/2 connection ended: {error}", self.shared.config.name);
         }
-        self.state.borrow_mut().h2.retain(|open| !Rc::ptr_eq(open, connection));
+        if let Some(connection) = connection.upgrade() {
+            self.retire_h2(&connection);
+        }
         self.pump();
+    }
+
+    /// Sends nothing more over an HTTP/2 connection; what is under way on it goes on.
+    fn retire_h2(&self, connection: &Rc<h2::Connection>) {
+        self.state.borrow_mut().h2.retain(|open| !Rc::ptr_eq(open, connection));
     }
 
     fn count_failure(&self, failure: Failure, detail: &str) {

@@ -22,6 +22,8 @@ pub(super) struct Layout {
     pub(super) headers: Range<usize>,
     /// The body.
     pub(super) body: Range<usize>,
+    /// HTTP/1.0: the target closes the connection after its answer, whether it says so or not.
+    pub(super) closes: bool,
 }
 
 /// Appends the copy to `output`.
@@ -41,7 +43,11 @@ pub(super) fn write(
         return Err(DropReason::Malformed);
     }
     let body = exchange.body.bytes;
-    let mut layout = Layout { method: append(exchange.method, output), ..Layout::default() };
+    let mut layout = Layout {
+        method: append(exchange.method, output),
+        closes: exchange.version == Version::Http10,
+        ..Layout::default()
+    };
     output.push(b' ');
     let start = output.len();
     write_target(exchange, &target.url.prefix, output);
