@@ -3,10 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
+
+pub use nix::sys::signal::Signal;
 
 use crate::lines::{self, Lines};
 use crate::wait;
@@ -83,10 +86,11 @@ impl Builder {
             .unwrap_or_else(|e| panic!("cannot start {}: {e}", self.program.display()));
         let (stdout, stderr, output) = (Lines::default(), Lines::default(), Lines::default());
         let pipe = child.stdout.take().expect("piped");
-        lines::collect(pipe, vec![stdout.clone(), output.clone()]);
+        let from_stdout = lines::collect(pipe, vec![stdout.clone(), output.clone()]);
         let pipe = child.stderr.take().expect("piped");
-        lines::collect(pipe, vec![stderr.clone(), output.clone()]);
-        Agent { program: self.program, child, exit: None, stdout, stderr, output }
+        let from_stderr = lines::collect(pipe, vec![stderr.clone(), output.clone()]);
+        let collectors = [from_stdout, from_stderr];
+        Agent { program: self.program, child, exit: None, stdout, stderr, output, collectors }
     }
 }
 
@@ -98,6 +102,7 @@ pub struct Agent {
     stdout: Lines,
     stderr: Lines,
     output: Lines,
+    collectors: [JoinHandle<()>; 2],
 }
 
 impl Agent {
@@ -177,12 +182,16 @@ impl Agent {
         self.exit.is_none()
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended and all it wrote is collected.
     ///
     /// # Panics
     /// After `limit`, with everything that the program wrote.
     pub fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         wait::poll(limit, || (!self.is_running()).then_some(()));
+        // Its last lines may still be on their way. Children that outlive it can hold the pipes open, so
+        // this is no more than patience.
+        let collected = || self.collectors.iter().all(JoinHandle::is_finished).then_some(());
+        wait::poll(Duration::from_secs(1), collected);
         self.exit.unwrap_or_else(|| {
             panic!("{} still runs after {limit:?}; {}", self.name(), self.told())
         })

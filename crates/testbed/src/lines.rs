@@ -5,6 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A growing list of lines, filled by background threads. Clones share it.
@@ -48,8 +49,8 @@ impl Lines {
 }
 
 /// Reads `source` to its end in a thread and adds each line to all of `into`; bytes that are not UTF-8
-/// are replaced.
-pub fn collect(source: impl Read + Send + 'static, into: Vec<Lines>) {
+/// are replaced. The thread ends with the source.
+pub fn collect(source: impl Read + Send + 'static, into: Vec<Lines>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(source);
         let mut line = Vec::new();
@@ -59,14 +60,14 @@ pub fn collect(source: impl Read + Send + 'static, into: Vec<Lines>) {
             into.iter().for_each(|lines| lines.push(text.to_owned()));
             line.clear();
         }
-    });
+    })
 }
 
 /// A syslog server on a unix datagram socket; HAProxy's `log PATH local0` writes to it.
 pub struct Syslog {
     lines: Lines,
     stop: Arc<AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Syslog {

@@ -209,7 +209,7 @@ fn several_instances_run_side_by_side() {
 #[test]
 fn an_agent_is_observed_from_start_to_exit() {
     let script =
-        "ulimit -n; echo oops >&2; trap 'echo bye; exit 3' TERM; while :; do sleep 0.01; done";
+        "trap 'echo bye; exit 3' TERM; ulimit -n; echo oops >&2; while :; do sleep 0.01; done";
     let mut agent = Agent::builder("/bin/sh").args(["-c", script]).with_nofile_limit(77).start();
     assert_eq!(agent.wait_line(wait::LIMIT, |line| !line.is_empty() && line != "oops"), "77");
     agent.wait_line(wait::LIMIT, |line| line == "oops");

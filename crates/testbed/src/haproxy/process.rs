@@ -83,10 +83,6 @@ impl Builder {
         let _syslog = Syslog::start(&home.path("log.sock"));
         let mut process = home.command(&self.envs).arg("-c").start();
         let status = process.wait_exit(wait::LIMIT);
-        // The process is gone, but its last lines may still be in the pipe.
-        wait::poll(Duration::from_millis(500), || {
-            (!process.output().all().is_empty()).then_some(())
-        });
         let said = process.output().all().join("\n");
         if status.success() { Ok(said) } else { Err(said) }
     }
