@@ -145,6 +145,7 @@ find_mirror() {
     return
   fi
   local codename uri suite components signed
+  # shellcheck source=/dev/null
   codename=$(. /etc/os-release 2>/dev/null && echo "${VERSION_CODENAME:-}")
   while read -r uri suite components signed; do
     case $uri in cdrom:*) continue ;; esac
@@ -357,7 +358,7 @@ unpack() {
     next=()
     for deb in "$out"/debs/*.deb; do
       dpkg-deb -x "$deb" "$out/root"
-      for name in $(dpkg-deb -f "$deb" Pre-Depends Depends | sed -e 's/^[A-Za-z-]*: //' | tr ',|' '\n\n' | awk '{ sub(/:.*/, "", $1); print $1 }'); do
+      for name in $(dpkg-deb -f "$deb" Pre-Depends Depends | sed -e 's/^[A-Za-z-]*: //' | tr ',|' '\n' | awk '{ sub(/:.*/, "", $1); print $1 }'); do
         case $known in *" $name "*) continue ;; esac
         wanted=$(awk -v name="$name" '$1 == "Inst" && $2 == name { sub(/^\(/, "", $3); print $3 }' "$plan")
         [[ -n $wanted ]] || continue
