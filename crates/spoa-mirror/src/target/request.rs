@@ -89,12 +89,16 @@ fn write_target(exchange: &Exchange<'_>, prefix: &str, output: &mut Vec<u8>) {
         RequestTarget::Absolute { origin, path } => {
             // HAProxy passes an HTTP/1 client's absolute target on as it is, and makes an HTTP/2
             // client's relative.
-            if exchange.version != Version::Later {
+            let relative = exchange.version == Version::Later && is_http(origin);
+            if relative && path.is_empty() && exchange.method == b"OPTIONS" {
+                output.push(b'*');
+                return;
+            }
+            if !relative {
                 output.extend_from_slice(origin);
             }
             output.extend_from_slice(prefix.as_bytes());
-            let path_needed = exchange.version == Version::Later || !prefix.is_empty();
-            if path_needed && !path.starts_with(b"/") && prefix.is_empty() {
+            if relative && prefix.is_empty() && !path.starts_with(b"/") {
                 output.push(b'/');
             }
             output.extend_from_slice(path);
@@ -102,6 +106,11 @@ fn write_target(exchange: &Exchange<'_>, prefix: &str, output: &mut Vec<u8>) {
         // The policy lets no CONNECT through.
         RequestTarget::Asterisk | RequestTarget::Authority => output.push(b'*'),
     }
+}
+
+fn is_http(origin: &[u8]) -> bool {
+    let scheme = origin.split(|&byte| byte == b':').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https")
 }
 
 fn write_headers(
@@ -215,6 +224,7 @@ mod tests {
             ("https://h/a?b", Later, "http://t", "/a?b"),
             ("https://h/a?b", Later, "http://t/p", "/p/a?b"),
             ("https://h", Later, "http://t", "/"),
+            ("coap://h/a", Later, "http://t", "coap://h/a"),
             ("http://h/a", Http11, "http://t", "http://h/a"),
             ("http://h/a", Http11, "http://t/p", "http://h/p/a"),
             ("http://h", Http11, "http://t", "http://h"),
@@ -222,6 +232,26 @@ mod tests {
             ("*", Http11, "http://t/p", "*"),
         ] {
             assert_eq!(target_of(url, version, mirror), expected, "{url} {mirror}");
+        }
+    }
+
+    #[test]
+    fn options_for_the_whole_server_over_http2_has_no_path() {
+        let exchange = |method| Exchange {
+            method,
+            target: RequestTarget::from_url(b"https://h"),
+            version: Version::Later,
+            headers: Headers::Text(b""),
+            body: Body { bytes: b"", given: true, stated_size: None },
+        };
+        for (method, line) in
+            [(&b"OPTIONS"[..], &b"OPTIONS * HTTP/1.1\r\n"[..]), (b"GET", b"GET / HTTP/1.1\r\n")]
+        {
+            let exchange = exchange(method);
+            let facts = Facts::gather(&exchange.headers, None).unwrap();
+            let mut output = Vec::new();
+            write(&exchange, &facts, APPROVAL, &target("http://t"), None, &mut output).unwrap();
+            assert!(output.starts_with(line));
         }
     }
 

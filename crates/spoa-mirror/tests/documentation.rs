@@ -1,0 +1,174 @@
+//! The documentation says what is: the flags it lists are the program's, its configuration works with
+//! every HAProxy, its demonstration is the real one.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use testbed::agent::Agent;
+use testbed::backend::Recorder;
+use testbed::client;
+use testbed::haproxy::{Haproxy, Version};
+use testbed::ports;
+use testbed::wait::LIMIT;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_spoa-mirror");
+const README: &str = include_str!("../../../README.md");
+const MIGRATING: &str = include_str!("../../../docs/MIGRATING.md");
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The long flags in a Markdown table's first column.
+fn flags_in_table(table: &str) -> BTreeSet<String> {
+    table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next())
+        .flat_map(|cell| cell.split(['`', ',', ' ']))
+        .filter(|word| word.starts_with("--"))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn flags_in_help() -> BTreeSet<String> {
+    let help = text(&run(&["--help"]).stdout);
+    let options = help.split("Examples:").next().unwrap();
+    options
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with('-'))
+        .flat_map(|line| line.split([' ', ',']))
+        .filter(|word| word.starts_with("--"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The fenced code block of `language` in the README.
+fn block(language: &str) -> &'static str {
+    let fence = format!("```{language}\n");
+    let start = README.find(&fence).unwrap() + fence.len();
+    let length = README[start..].find("```").unwrap();
+    &README[start..start + length]
+}
+
+#[test]
+fn the_readme_lists_every_flag_and_no_other() {
+    let table = README.split("<!-- flags -->").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert_eq!(flags_in_table(table), flags_in_help());
+}
+
+#[test]
+fn the_migration_guide_lists_every_flag_of_the_c_program() {
+    let table = MIGRATING.split("## Flags").nth(1).unwrap().split("## ").next().unwrap();
+    let listed = flags_in_table(table);
+    for flag in [
+        "--address",
+        "--libev-backend",
+        "--connection-backlog",
+        "--capability",
+        "--daemonize",
+        "--debug",
+        "--pidfile",
+        "--monitor-interval",
+        "--mirror-interface",
+        "--access-log",
+        "--logfile",
+        "--max-frame-size",
+        "--num-workers",
+        "--mirror-local-port",
+        "--port",
+        "--runtime",
+        "--processing-delay",
+        "--mirror-url",
+    ] {
+        assert!(listed.contains(flag), "{flag} is missing");
+        assert!(flags_in_help().contains(flag), "{flag} is not accepted");
+    }
+}
+
+#[test]
+fn the_readmes_configuration_mirrors_with_every_haproxy() {
+    for version in Version::ALL {
+        let production = Recorder::start();
+        let shadow = Recorder::start();
+        let port = ports::free();
+        let url = format!("http://{}", shadow.address());
+        let mut agent = Agent::start(
+            PROGRAM,
+            ["-r", "0", "-a", "127.0.0.1", "-p", &port.to_string(), "-u", &url],
+        );
+        agent.wait_line(LIMIT, |line| line.contains("listening on"));
+        // Only what must differ from one machine to the next is put in.
+        let config = block("haproxy")
+            .replace("bind :80", "bind 127.0.0.1:{port:web}")
+            .replace("127.0.0.1:12345", &format!("127.0.0.1:{port}"));
+        let production_backend = format!(
+            "\nbackend production\n    mode http\n    server web1 {}\n",
+            production.address()
+        );
+        let defaults = "defaults\n    timeout client 10s\n    timeout server 10s\n    \
+                        timeout connect 5s\n\n";
+        let haproxy = Haproxy::builder(version)
+            .config(format!("{defaults}{config}{production_backend}"))
+            .file("mirror.conf", block("spoe"))
+            .start();
+        let answer = client::http1::exchange(
+            haproxy.address("web"),
+            b"POST /orders?x=1 HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 3\r\n\r\nabc",
+        )
+        .unwrap();
+        assert_eq!(answer.status, 200, "{version:?}");
+        let copies = shadow.wait_for(1, LIMIT);
+        assert_eq!(copies[0].body, b"abc", "{version:?}");
+        assert!(copies[0].raw_head.starts_with(b"POST /orders?x=1 HTTP/1.1\r\n"), "{version:?}");
+        assert!(agent.stop(LIMIT).success());
+    }
+}
+
+#[test]
+fn the_demonstration_copies_every_request() {
+    for version in [Version::V2_6, Version::V3_4] {
+        let haproxy = version.executable();
+        let shown = run(&["demo", "--once", "--haproxy", haproxy.to_str().unwrap()]);
+        let output = text(&shown.stdout);
+        assert!(shown.status.success(), "{version:?}: {output}{}", text(&shown.stderr));
+        assert!(output.contains("3 of 3 requests were copied."), "{output}");
+    }
+}
+
+#[test]
+fn the_demonstration_goes_without_haproxy_when_told_to() {
+    let shown = run(&["demo", "--once", "--no-haproxy"]);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    assert!(text(&shown.stdout).contains("3 of 3 requests were copied."));
+}
+
+#[test]
+fn the_demonstration_fails_when_haproxy_does_not_run() {
+    let shown = run(&["demo", "--once", "--haproxy", "/bin/false"]);
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(text(&shown.stderr).contains("HAProxy"), "{}", text(&shown.stderr));
+}
+
+/// Lines of the demonstration's output that are the same each time.
+fn stable(output: &str) -> Vec<&str> {
+    output.lines().filter(|line| line.starts_with("   ") || line.contains(" + ")).collect()
+}
+
+#[test]
+fn the_readme_shows_the_demonstrations_real_output() {
+    let haproxy = Version::V2_6.executable();
+    let shown = run(&["demo", "--once", "--haproxy", haproxy.to_str().unwrap()]);
+    let output = text(&shown.stdout);
+    let documented = README.split("<!-- demo-output -->").nth(1).unwrap();
+    let documented = documented.split("```").nth(1).unwrap();
+    let without_target = |line: &&str| !line.contains("target 127.0.0.1");
+    let real: Vec<_> = stable(&output).into_iter().filter(without_target).collect();
+    let told: Vec<_> = stable(documented).into_iter().filter(without_target).collect();
+    assert_eq!(real, told);
+}
