@@ -9,7 +9,7 @@ use crate::frame::Frame;
 #[derive(Debug)]
 pub(crate) struct Reassembly {
     limit: usize,
-    /// The payload being put together, or the one that is whole.
+    /// The payload being put together, or the one that is whole; otherwise empty.
     buffer: Vec<u8>,
     state: State,
 }
@@ -72,7 +72,6 @@ impl Reassembly {
 
     /// Takes a NOTIFY without FIN.
     pub(crate) fn begin(&mut self, frame: &Frame<'_>) -> Result<Step, ErrorKind> {
-        self.buffer.clear();
         self.append(frame.payload)?;
         self.state = State::Open { stream_id: frame.stream_id, frame_id: frame.frame_id };
         Ok(Step::More)

@@ -8,7 +8,9 @@ use spop_proto::ErrorKind::{self, *};
 use spop_proto::FrameType::{
     self, Ack, AgentDisconnect, AgentHello, HaproxyDisconnect, HaproxyHello, Notify, Unset,
 };
-use spop_proto::{Flags, Settings, Status, Value, encode_frame, varint};
+use spop_proto::{
+    Flags, HeaderBlock, HeaderBlockError, Settings, Status, Value, encode_frame, varint,
+};
 use support::{Agent, Answer, Seen};
 
 /// Where the payload begins in frames whose ids are under 240.
@@ -459,6 +461,35 @@ fn messages_that_cannot_be_read() {
             text.replace(&format!("offset {}", offset + PAYLOAD), &format!("offset {offset}"));
         check_message(what, &sent, (kind, offset), &text);
     }
+}
+
+#[test]
+fn header_blocks_that_are_none() {
+    let good = (&b"host"[..], &b"a"[..]);
+    let endless = [0xff; 11];
+    for (behind, error) in [
+        (&b"\x00\x01v"[..], HeaderBlockError::Malformed),
+        (&endless[..], HeaderBlockError::Malformed),
+        (b"\x04name\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", HeaderBlockError::Malformed),
+        (b"", HeaderBlockError::Truncated),
+        (b"\x00", HeaderBlockError::Truncated),
+        (b"\x04nam", HeaderBlockError::Truncated),
+        (b"\x04name", HeaderBlockError::Truncated),
+        (b"\x04name\x02v", HeaderBlockError::Truncated),
+        (b"\x04name\xf0", HeaderBlockError::Truncated),
+    ] {
+        let block = [b"\x04host\x01a", behind].concat();
+        let found: Vec<_> = HeaderBlock::new(&block).collect();
+        assert_eq!(found, [Ok(good), Err(error)], "{behind:?}");
+    }
+    assert_eq!(
+        HeaderBlockError::Malformed.to_string(),
+        "the header block has a bad length or a value without a name"
+    );
+    assert_eq!(
+        HeaderBlockError::Truncated.to_string(),
+        "the header block ends before its end mark"
+    );
 }
 
 #[test]

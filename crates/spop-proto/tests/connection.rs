@@ -140,6 +140,16 @@ fn haproxy_may_disconnect_before_any_hello_and_within_fragments() {
 }
 
 #[test]
+fn frames_of_unknown_kinds_are_skipped_before_a_hello_too() {
+    let mut stream = Vec::new();
+    encode_frame(FrameType::Unknown(200), Flags::FIN, 0, 0, &mut stream, |_| {});
+    hello(16380).borrow().encode(&mut stream);
+    let agent = Agent::fed(Settings::default(), [&stream[..]]);
+    assert_eq!(agent.answers(), [Answer::hello(16380, true)]);
+    assert_eq!(agent.events, [Seen::Hello(hello(16380))]);
+}
+
+#[test]
 fn more_events_than_one_call_tells_come_out_all_the_same() {
     let mut client = Client::new(16380);
     let mut agent = Agent::new(Settings::default());

@@ -60,6 +60,18 @@ fn the_bound_is_reached_and_not_passed() {
 }
 
 #[test]
+fn more_events_than_one_call_tells_hold_no_more() {
+    let mut held = Held::new(Settings::default());
+    held.read(&hello());
+    let mut stream = Vec::new();
+    for id in 0..5000 {
+        encode_frame(FrameType::Notify, Flags::FIN, id, 1, &mut stream, |_| {});
+    }
+    held.read(&stream);
+    assert_eq!(held.notifies, 5000);
+}
+
+#[test]
 fn a_long_message_is_given_back_once_it_was_told() {
     let mut held = Held::new(Settings::default());
     let mut stream = hello();
@@ -103,6 +115,8 @@ struct Held {
     output: Vec<u8>,
     /// Bytes that it allocated and did not give back.
     bytes: usize,
+    /// NOTIFY frames told.
+    notifies: usize,
     /// The longest payload told, in bytes.
     longest: usize,
 }
@@ -115,6 +129,7 @@ impl Held {
             output: Vec::with_capacity(settings.output_bound()),
             settings,
             bytes: 0,
+            notifies: 0,
             longest: 0,
         }
     }
@@ -134,16 +149,15 @@ impl Held {
             assert!(self.bytes <= bound, "{} bytes held, {bound} allowed", self.bytes);
             let bound = self.settings.output_bound();
             assert!(self.output.len() <= bound, "{} bytes answered", self.output.len());
-            let mut longest = self.longest;
             let telling = allocation_counter::measure(|| {
                 while let Some(event) = self.connection.next_event(&self.stash) {
                     if let Event::Notify(notify) = event {
-                        longest = longest.max(notify.payload_len());
+                        self.notifies += 1;
+                        self.longest = self.longest.max(notify.payload_len());
                     }
                 }
             });
             assert_eq!(telling.count_total, 0, "telling events allocates");
-            self.longest = longest;
             self.stash.drain(..taken);
             if taken == 0 {
                 break;
