@@ -367,6 +367,9 @@ impl AgentArgs {
         if self.capability.iter().any(|name| name.eq_ignore_ascii_case("async")) {
             notes.push("--capability async has no effect: it is never announced".to_owned());
         }
+        if self.daemonize && self.logfile.is_none() {
+            notes.push("--daemonize without --logfile: the log goes nowhere".to_owned());
+        }
         if self.mirror_insecure {
             notes.push(
                 "--mirror-insecure: the mirror's certificate is NOT verified; whoever can answer \

@@ -25,6 +25,9 @@ pub struct DecodeArgs {
 /// No more than this is read, in bytes.
 const MAX_INPUT: u64 = 1 << 30;
 
+/// No HAProxy sends frames as long as this, in bytes: `tune.bufsize` ends far below.
+const IMPLAUSIBLE: usize = 1 << 28;
+
 /// Prints what is in the file; the exit code is 0 when all of it could be decoded.
 pub(crate) fn main(arguments: &DecodeArgs) -> ExitCode {
     let bytes = match read(arguments) {
@@ -87,6 +90,13 @@ fn describe(bytes: &[u8], width: usize, text: &mut String) -> Option<String> {
                     return Some(format!("frame {number} at byte {at}: {error}"));
                 }
                 at += frame.wire_len();
+            }
+            Ok(None) if needed(rest).is_some_and(|length| length > IMPLAUSIBLE) => {
+                return Some(format!(
+                    "frame {number} at byte {at}: a frame of {} bytes; these are no SPOP bytes, \
+                     neither raw nor as hexadecimal digits",
+                    needed(rest).unwrap_or_default()
+                ));
             }
             Ok(None) => {
                 let wanted = needed(rest).map_or(String::new(), |n| format!(" of {n}"));

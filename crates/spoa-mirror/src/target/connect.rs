@@ -49,6 +49,8 @@ impl ConnectError {
             (_, Some(23 | 24)) => Failure::NoDescriptor,
             (ErrorKind::ConnectionRefused, _) => Failure::ConnectRefused,
             (ErrorKind::TimedOut, _) => Failure::ConnectTimeout,
+            // Accepted and reset before we looked: the same as a moment later.
+            (ErrorKind::ConnectionReset, _) => Failure::Reset,
             (ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable, _) => Failure::NoLocalPort,
             _ => Failure::Connect,
         };
