@@ -20,7 +20,10 @@ main() {
   (cd "$checkout" && cargo build --package spoa-mirror) >&2
 
   local haproxy=()
-  [[ " $*" == *" --haproxy"* ]] || find_haproxy
+  case " $* " in
+    *" --haproxy"* | *" --no-haproxy "* | *" --help "* | *" -h "*) ;;
+    *) find_haproxy ;;
+  esac
   exec "$(target_folder)/debug/spoa-mirror" demo "${haproxy[@]}" "$@"
 }
 
@@ -31,7 +34,7 @@ find_haproxy() {
   elif found=$("$checkout/scripts/haproxy.sh" 2.6); then
     say "using HAProxy at $found, unpacked from Debian's package"
   else
-    say "no HAProxy here, and none could be fetched (the reason is above): going on without"
+    say "no HAProxy here, and none could be fetched (the reason is above)"
     return
   fi
   haproxy=(--haproxy "$found")

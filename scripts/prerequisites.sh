@@ -31,6 +31,7 @@ install_needs() {
   [[ ${#missing[@]} -gt 0 ]] || return 0
 
   if ! has apt-get || ! has dpkg; then
+    say "This script installs packages by itself on Debian 12 and 13 (apt), which this system is not."
     tell_what_to_install_by_hand
     exit 1
   fi
@@ -119,7 +120,7 @@ find_way_to_be_root() {
   elif has sudo; then
     as_root() { sudo "$@"; }
   else
-    say "something is missing (${missing[*]}), and this user is neither root nor has sudo"
+    say "Something is missing, and this user can install nothing: it is not root, and there is no sudo."
     tell_what_to_install_by_hand
     exit 1
   fi
@@ -228,7 +229,7 @@ RUSTUP_INSTALLER=https://static.rust-lang.org/rustup/rustup-init.sh
 
 tell_what_to_install_by_hand() {
   local need
-  say "This script installs packages by itself only on Debian 12 or 13 (apt). Install by hand, then run it again:"
+  say "Install these by hand, then run it again:"
   for need in "${missing[@]}"; do
     case $need in
       c) say "  - a C compiler that answers to 'cc', and the C library's headers (Debian: gcc libc6-dev)" ;;
