@@ -90,13 +90,13 @@ impl Connection {
         std::mem::take(&mut self.state.borrow_mut().spare)
     }
 
-    /// Whether a copy may be sent now.
-    pub(super) fn is_usable(&self, now: Instant) -> bool {
+    /// Whether a copy may be sent now; `careful` says to look whatever the connection's age.
+    pub(super) fn is_usable(&self, now: Instant, careful: bool) -> bool {
         let state = self.state.borrow();
         if state.ended || state.under_way.is_some() {
             return false;
         }
-        if now.duration_since(state.idle_since) < FRESH {
+        if !careful && now.duration_since(state.idle_since) < FRESH {
             return true;
         }
         // Nothing may have come on an idle connection: neither its end nor a byte.
@@ -410,10 +410,16 @@ fn answer(answered: Answered, time: Duration, cut: bool, unparsable: bool) -> Se
 fn at_end(target: &Rc<Target>, connection: &Connection) -> Failure {
     let mut state = connection.state.borrow_mut();
     if state.under_way.is_none() {
+        if state.idle_since.elapsed() < FRESH {
+            target.closes_early.set(true);
+        }
         return Failure::Closed;
     }
     match state.reader.end() {
-        End::Nothing => Failure::Closed,
+        End::Nothing => {
+            target.closes_early.set(true);
+            Failure::Closed
+        }
         End::Incomplete => Failure::IncompleteAnswer,
         End::Whole => {
             let answered = state.reader.answered();

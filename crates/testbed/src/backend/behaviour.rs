@@ -93,6 +93,11 @@ impl Behaviour {
         Self { at_accept: vec![Step::Send(bytes.into())], ..then }
     }
 
+    /// Reads nothing from a connection for `time` after it was accepted; then `then`.
+    pub fn deaf(time: Duration, then: Self) -> Self {
+        Self { at_accept: vec![Step::Wait(time)], ..then }
+    }
+
     /// Answers 200 with a body of `total` bytes, announced by Content-Length and streamed.
     pub fn huge_body(total: u64) -> Self {
         Self::steps(move |_| {
