@@ -16,7 +16,7 @@ use crate::{MAX_HELLO_SIZE, MIN_FRAME_SIZE, VERSION};
 
 /// What an agent accepts on a connection, and with it the memory that a [`Connection`] takes: at
 /// most [`memory_bound`](Settings::memory_bound) in its own buffers. To that comes what its owner
-/// keeps: the beginning of a frame that has not arrived in full, at most
+/// keeps: the beginning of a frame that has not arrived in full ([`Connection::wanted`]), at most
 /// [`max_frame_size`](Connection::max_frame_size) and [`LENGTH_PREFIX`](crate::LENGTH_PREFIX) bytes,
 /// and the answers of one `receive`, at most [`output_bound`](Settings::output_bound).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,6 +251,15 @@ impl Connection {
     #[must_use]
     pub fn max_frame_size(&self) -> u32 {
         self.max_frame_size
+    }
+
+    /// How many bytes of the frame that begins with `start` must be there before
+    /// [`receive`](Self::receive) takes or refuses it: what a stash of an unfinished frame has to
+    /// grow to, and no further. With less than a length prefix in `start`, ask again when there is
+    /// as much as this.
+    #[must_use]
+    pub fn wanted(&self, start: &[u8]) -> usize {
+        frame::wanted(start, self.max_frame_size)
     }
 
     fn fail(&mut self, error: Error, output: &mut Vec<u8>) {

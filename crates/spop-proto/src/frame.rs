@@ -178,6 +178,17 @@ pub fn needed(input: &[u8]) -> Option<usize> {
     Some(LENGTH_PREFIX.saturating_add(u32::from_be_bytes(*prefix) as usize))
 }
 
+/// How many bytes of the frame that begins with `start` must be there before [`decode`] gives it or
+/// refuses it; with less than a length prefix in `start`, how many must be there to ask again.
+pub(crate) fn wanted(start: &[u8], limit: u32) -> usize {
+    let Some(prefix) = start.first_chunk::<LENGTH_PREFIX>() else { return LENGTH_PREFIX };
+    match u32::from_be_bytes(*prefix) {
+        0 => LENGTH_PREFIX,
+        length if length < FIXED_FIELDS || length > limit => LENGTH_PREFIX + 1,
+        length => LENGTH_PREFIX.saturating_add(length as usize),
+    }
+}
+
 /// Appends a frame; `payload` writes what follows the fixed fields.
 pub fn encode(
     kind: FrameType,

@@ -9,7 +9,8 @@ use spop_proto::FrameType::{
     self, Ack, AgentDisconnect, AgentHello, HaproxyDisconnect, HaproxyHello, Notify, Unset,
 };
 use spop_proto::{
-    Flags, HeaderBlock, HeaderBlockError, Settings, Status, Value, encode_frame, varint,
+    Action, Actions, Client, Flags, HeaderBlock, HeaderBlockError, Scope, Settings, Status, Value,
+    encode_frame, varint,
 };
 use support::{Agent, Answer, Seen};
 
@@ -461,6 +462,68 @@ fn messages_that_cannot_be_read() {
             text.replace(&format!("offset {}", offset + PAYLOAD), &format!("offset {offset}"));
         check_message(what, &sent, (kind, offset), &text);
     }
+}
+
+#[test]
+fn actions_that_cannot_be_read() {
+    // Behind a good action of six bytes, in a payload that begins at byte 20.
+    let good: &[u8] = b"\x02\x02\x01\x02ab";
+    let unknown =
+        |byte| format!("no action has this type or scope ({byte}) or number of arguments");
+    let past_end = "a field reaches past the end of its frame".to_owned();
+    for (behind, kind, offset, text) in [
+        (&b"\x03\x02\x01\x01a"[..], UnknownAction(3), 26, unknown(3)),
+        (b"\x01\x02\x01\x01a\x00", UnknownAction(1), 26, unknown(1)),
+        (b"\x02\x03\x01\x01a", UnknownAction(2), 26, unknown(2)),
+        (b"\x01\x03\x05\x01a\x00", UnknownAction(5), 28, unknown(5)),
+        (b"\x02\x02\xff\x01a", UnknownAction(255), 28, unknown(255)),
+        (b"\x01", Truncated, 27, past_end.clone()),
+        (b"\x01\x03", Truncated, 28, past_end.clone()),
+        (b"\x01\x03\x00\x02a", Truncated, 30, past_end.clone()),
+        (b"\x01\x03\x00\x01a", Truncated, 31, past_end),
+        (b"\x01\x03\x00\x01a\x0c", UnknownType(12), 31, "value type 12 does not exist".into()),
+    ] {
+        let payload = [good, behind].concat();
+        let mut actions = Actions::new(&payload, 20);
+        assert_eq!(
+            actions.next(),
+            Some(Ok(Action::UnsetVar { scope: Scope::Session, name: b"ab" }))
+        );
+        let error = actions.next().unwrap().unwrap_err();
+        assert_eq!((error.kind, error.offset), (kind, offset), "{behind:?}");
+        assert_eq!(error.to_string(), format!("ACK frame, offset {offset}: {text}"));
+        assert_eq!(error.status(), Status::Invalid);
+        assert!(actions.next().is_none());
+    }
+}
+
+#[test]
+fn frames_that_an_agent_may_not_send() {
+    for (kind, name) in [
+        (Notify, "NOTIFY"),
+        (Unset, "UNSET"),
+        (HaproxyHello, "HAPROXY-HELLO"),
+        (HaproxyDisconnect, "HAPROXY-DISCONNECT"),
+    ] {
+        let error = Client::new(16_380).receive(&frame(kind, 1, (0, 0), b"")).unwrap_err();
+        let text = format!("{name} frame, offset 11: this frame may not come here");
+        assert_eq!(error.to_string(), text);
+    }
+    for (items, status, text) in [
+        (&[][..], Status::NoVersion, "AGENT-HELLO frame, offset 11: `version` is missing"),
+        (
+            &[("version", Value::String(b"2.0"))],
+            Status::NoFrameSize,
+            "AGENT-HELLO frame, offset 24: `max-frame-size` is missing",
+        ),
+    ] {
+        let sent = frame(AgentHello, 1, (0, 0), &list(items));
+        let error = Client::new(16_380).receive(&sent).unwrap_err();
+        assert_eq!((error.status(), error.to_string().as_str()), (status, text));
+    }
+    let error = Client::new(256).receive(&frame(Ack, 1, (1, 1), &[0; 250])).unwrap_err();
+    assert_eq!(error.status(), Status::TooBig);
+    assert_eq!(error.to_string(), "ACK frame, offset 0: frame of 257 bytes, 256 are allowed");
 }
 
 #[test]

@@ -71,6 +71,28 @@ proptest! {
         }
     }
 
+    /// A stash that grows as far as the connection wants is taken or refused, and not before.
+    #[test]
+    fn a_frame_is_taken_or_refused_as_soon_as_it_wants_no_more(
+        stream in prop_oneof![broken_stream(), vec(any::<u8>(), 1..40), any::<[u8; 2]>()
+            .prop_map(|[length, kind]| [&[0, 0, 0, length, kind][..], &[0; 300]].concat())],
+    ) {
+        let mut connection = Connection::new(Settings::default());
+        let mut rest = &stream[..];
+        while !connection.is_closed() && !rest.is_empty() {
+            let mut stash = 0;
+            while stash < connection.wanted(&rest[..stash]) && stash < rest.len() {
+                prop_assert_eq!(connection.receive(&rest[..stash], &mut Vec::new()), 0);
+                prop_assert!(!connection.is_closed(), "refused {} bytes too early", stash);
+                stash = connection.wanted(&rest[..stash]).min(rest.len());
+            }
+            let whole = stash >= connection.wanted(&rest[..stash]);
+            let taken = connection.receive(&rest[..stash], &mut Vec::new());
+            prop_assert_eq!(taken == stash || connection.is_closed(), whole);
+            rest = &rest[stash..];
+        }
+    }
+
     #[test]
     fn any_bytes_are_answered_or_refused(stream in vec(any::<u8>(), 0..500), seed in any::<u64>()) {
         let agent = Agent::fed(Settings::default(), random_pieces(&stream, seed));
