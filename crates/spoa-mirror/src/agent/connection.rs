@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use spop_proto::{Connection as Protocol, Error, Event, LENGTH_PREFIX, Notify, Status, needed};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use super::stream::{Accepted, Stream};
@@ -38,6 +38,7 @@ pub(super) async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: String) 
     let key = worker.enter();
     let mut connection = Connection {
         protocol: Protocol::new(worker.settings.clone()),
+        greeted: false,
         stash: Vec::new(),
         output: Vec::new(),
         worker: Rc::clone(&worker),
@@ -58,6 +59,8 @@ struct Connection {
     stream: Stream,
     peer: String,
     protocol: Protocol,
+    /// Whether HAProxy said HELLO.
+    greeted: bool,
     /// The beginning of a frame whose rest has not come yet; at most one frame.
     stash: Vec<u8>,
     /// Answers that the socket has not taken yet.
@@ -71,21 +74,27 @@ enum Turn {
     Over,
     /// HAProxy closed the connection.
     End,
+    /// HAProxy did not say HELLO in time.
+    NoHello,
     /// The worker winds down.
     WindDown,
 }
 
 impl Connection {
     async fn run(&mut self) -> io::Result<()> {
-        let mut hello_due = true;
+        let hello_by = Instant::now() + HELLO_TIMEOUT;
         loop {
+            let greeted = self.greeted;
             let turn = std::future::poll_fn(|cx| self.poll_turn(cx));
-            let turn = if hello_due {
-                timeout(HELLO_TIMEOUT, turn).await.map_err(|_| ErrorKind::TimedOut)??
-            } else {
+            let turn = if greeted {
                 turn.await?
+            } else {
+                timeout_at(hello_by, turn).await.unwrap_or(Ok(Turn::NoHello))?
             };
-            hello_due = false;
+            if matches!(turn, Turn::NoHello) {
+                debug!("{}: no HELLO within {HELLO_TIMEOUT:?}", self.peer);
+                self.protocol.disconnect(Status::Timeout, &mut self.output);
+            }
             if matches!(turn, Turn::WindDown) {
                 self.protocol.disconnect(Status::Normal, &mut self.output);
             }
@@ -97,7 +106,7 @@ impl Connection {
             match turn {
                 Turn::Read => {}
                 Turn::End => return Ok(()),
-                Turn::Over | Turn::WindDown => return self.linger().await,
+                Turn::Over | Turn::NoHello | Turn::WindDown => return self.linger().await,
             }
         }
     }
@@ -165,6 +174,7 @@ impl Connection {
             let mut failed = None;
             let frame_limit = self.protocol.max_frame_size();
             while let Some(event) = self.protocol.next_event(rest) {
+                self.greeted |= matches!(event, Event::Hello(_));
                 if let Err(error) = handle(&self.worker, &self.peer, frame_limit, &event) {
                     failed = Some(error);
                     break;
