@@ -135,8 +135,11 @@ impl Listener {
                     }
                 }
             }
-            Bound::Unix(socket, _file) => {
+            Bound::Unix(socket, file) => {
                 let listener = UnixListener::from_std(socket.into())?;
+                // Goes before the socket does: then the file is still ours, and not the next
+                // agent's, who may bind as soon as nobody listens.
+                let _file = file;
                 loop {
                     match listener.accept().await {
                         Ok((stream, _)) => {
