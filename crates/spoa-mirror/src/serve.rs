@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use spop_proto::{Action, Scope, Settings};
@@ -21,6 +22,9 @@ use crate::target::{self, resolve};
 
 /// A target's name gets this long to be resolved before HAProxy may connect.
 const FIRST_LOOKUP: Duration = Duration::from_secs(2);
+
+/// After a second signal the last counters are waited for no longer.
+const LAST_COUNT: Duration = Duration::from_secs(1);
 
 /// An agent that HAProxy's master process started binds again for this long: at a reload the one
 /// before it still has the port for a moment.
@@ -103,17 +107,22 @@ fn serve(
         let why = until_told_to_end(&config, &mut signals, &workers.handle(), &reporter).await;
         info!("{why}: no new connections; copies under way get {:?}", config.grace);
         accepting.shutdown().await;
-        let winding_down = workers.wind_down(Instant::now() + config.grace);
+        let hurry = Arc::new(AtomicBool::new(false));
+        let winding_down = workers.wind_down(Instant::now() + config.grace, Arc::clone(&hurry));
+        tokio::pin!(winding_down);
         tokio::select! {
-            last = winding_down => reporter.report(&last),
-            () = signals.end() => {
-                warn!("a second signal: ended at once");
-                sink.flush();
-                // The pidfile's and the socket files' owners are dropped with the runtime's task.
-                return Err("ended at once by a second signal".to_owned());
+            last = &mut winding_down => {
+                reporter.report(&last);
+                return Ok(());
             }
+            () = signals.end() => hurry.store(true, Ordering::Relaxed),
         }
-        Ok(())
+        warn!("a second signal: ended at once");
+        // A worker that does not even count any more must not hold up the end.
+        if let Ok(last) = tokio::time::timeout(LAST_COUNT, winding_down).await {
+            reporter.report(&last);
+        }
+        Err("ended at once by a second signal".to_owned())
     })
 }
 

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::thread::JoinHandle;
@@ -91,7 +91,7 @@ impl Snapshot {
 enum Order {
     Serve(Accepted, String),
     Snapshot(oneshot::Sender<Snapshot>),
-    WindDown { deadline: Instant, done: oneshot::Sender<Snapshot> },
+    WindDown { deadline: Instant, hurry: Arc<AtomicBool>, done: oneshot::Sender<Snapshot> },
 }
 
 /// The workers' threads.
@@ -152,13 +152,11 @@ impl Workers {
         self.handle.clone()
     }
 
-    /// Takes leave of HAProxy, gives copies under way until `deadline`, ends the workers, and gives
-    /// the final counters.
-    pub async fn wind_down(self, deadline: Instant) -> Snapshot {
-        let snapshot = self
-            .handle
-            .ask(|done| Order::WindDown { deadline, done }, Duration::from_secs(3600))
-            .await;
+    /// Takes leave of HAProxy, gives copies under way until `deadline` or until `hurry` is set,
+    /// ends the workers, and gives the final counters.
+    pub async fn wind_down(self, deadline: Instant, hurry: Arc<AtomicBool>) -> Snapshot {
+        let order = |done| Order::WindDown { deadline, hurry: Arc::clone(&hurry), done };
+        let snapshot = self.handle.ask(order, Duration::from_secs(3600)).await;
         drop(self.handle);
         for thread in self.threads {
             // The worker has answered: it is on its last lines.
@@ -408,8 +406,8 @@ async fn work(worker: Rc<Worker>, mut orders: mpsc::Receiver<Order>) {
             Order::Snapshot(tell) => {
                 let _ = tell.send(worker.snapshot());
             }
-            Order::WindDown { deadline, done } => {
-                wind_down(&worker, deadline).await;
+            Order::WindDown { deadline, hurry, done } => {
+                wind_down(&worker, deadline, &hurry).await;
                 let _ = done.send(worker.snapshot());
                 return;
             }
@@ -417,15 +415,15 @@ async fn work(worker: Rc<Worker>, mut orders: mpsc::Receiver<Order>) {
     }
 }
 
-/// Lets connections take their leave and copies come to their end, until `deadline`.
-async fn wind_down(worker: &Rc<Worker>, deadline: Instant) {
+/// Lets connections take their leave and copies come to their end, until `deadline` or `hurry`.
+async fn wind_down(worker: &Rc<Worker>, deadline: Instant, hurry: &AtomicBool) {
     worker.winding_down.set(true);
     for (_, waker) in worker.connections.borrow().iter() {
         if let Some(waker) = waker {
             waker.wake_by_ref();
         }
     }
-    while !worker.is_done() && Instant::now() < deadline {
+    while !worker.is_done() && Instant::now() < deadline && !hurry.load(Relaxed) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     for target in &worker.targets {
