@@ -7,10 +7,11 @@ mod throttle;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{LogConfig, LogFile, LogFormat};
@@ -26,6 +27,7 @@ const QUEUE: usize = 1024;
 enum Order {
     Info(Vec<u8>),
     Problem(Vec<u8>),
+    /// See [`State::reopen`].
     Reopen,
     /// Write everything out, then say so.
     Flush(SyncSender<()>),
@@ -35,7 +37,15 @@ enum Order {
 #[derive(Debug, Clone)]
 pub struct Sink {
     orders: SyncSender<Order>,
-    lost: Arc<AtomicU64>,
+    state: Arc<State>,
+}
+
+/// What the writing thread is told beside the channel, which may be full.
+#[derive(Debug, Default)]
+struct State {
+    /// Lines and blocks of lines that found the channel full.
+    lost: AtomicU64,
+    reopen: AtomicBool,
 }
 
 impl Sink {
@@ -45,13 +55,14 @@ impl Sink {
     /// The log file cannot be opened.
     pub fn open(config: &LogConfig) -> io::Result<Self> {
         let output = Output::open(config.file.clone())?;
+        let format = config.format;
         let (orders, queue) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let thread_lost = Arc::clone(&lost);
+        let state = Arc::<State>::default();
+        let thread_state = Arc::clone(&state);
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_out(&queue, output, &thread_lost))?;
-        Ok(Self { orders, lost })
+            .spawn(move || write_out(&queue, output, format, &thread_state))?;
+        Ok(Self { orders, state })
     }
 
     /// Takes lines of the ordinary kind.
@@ -61,13 +72,15 @@ impl Sink {
 
     fn send(&self, order: Order) {
         if self.orders.try_send(order).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.state.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Opens the log file anew, after somebody moved it away.
     pub fn reopen(&self) {
-        self.send(Order::Reopen);
+        self.state.reopen.store(true, Ordering::Relaxed);
+        // Wakes the thread; one that has more to write than fits the channel is awake.
+        let _ = self.orders.try_send(Order::Reopen);
     }
 
     /// Waits until everything taken so far is written, but not for ever.
@@ -166,38 +179,50 @@ impl Output {
         };
     }
 
-    /// Keeps the old file when the new one cannot be opened.
-    fn reopen(&mut self) {
+    /// Keeps the old file when the new one cannot be opened; gives what went wrong.
+    fn reopen(&mut self) -> Result<(), String> {
         if let Self::File(log, file) = self {
-            let opened = OpenOptions::new().create(true).append(true).open(&log.path);
-            match opened {
-                Ok(new) => *file = new,
-                Err(error) => {
-                    let line = format!("cannot reopen {}: {error}\n", log.path.display());
-                    let _ = file.write_all(line.as_bytes());
-                }
+            *file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&log.path)
+                .map_err(|error| format!("cannot reopen {}: {error}", log.path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_out(orders: &Receiver<Order>, mut output: Output, format: LogFormat, state: &State) {
+    loop {
+        let order = orders.recv_timeout(Duration::from_secs(1));
+        if state.reopen.swap(false, Ordering::Relaxed) {
+            if let Err(message) = output.reopen() {
+                output.write(&own_line(&message, format), true);
             }
+        }
+        match order {
+            Ok(Order::Info(bytes)) => output.write(&bytes, false),
+            Ok(Order::Problem(bytes)) => output.write(&bytes, true),
+            Ok(Order::Flush(done)) => {
+                let _ = done.send(());
+            }
+            Ok(Order::Reopen) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let lost = state.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let message =
+                format!("{lost} log lines or blocks of lines were dropped: too many at once");
+            output.write(&own_line(&message, format), true);
         }
     }
 }
 
-fn write_out(orders: &Receiver<Order>, mut output: Output, lost: &AtomicU64) {
-    loop {
-        match orders.recv_timeout(Duration::from_secs(1)) {
-            Ok(Order::Info(bytes)) => output.write(&bytes, false),
-            Ok(Order::Problem(bytes)) => output.write(&bytes, true),
-            Ok(Order::Reopen) => output.reopen(),
-            Ok(Order::Flush(done)) => {
-                let _ = done.send(());
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        let lost = lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            let line =
-                format!("{lost} log lines or blocks of lines were dropped: too many at once\n");
-            output.write(line.as_bytes(), true);
-        }
-    }
+/// What the writing thread itself has to say: it cannot send itself a line.
+fn own_line(message: &str, format: LogFormat) -> Vec<u8> {
+    let line = match format {
+        LogFormat::Text => format!("{message}\n"),
+        LogFormat::Json => format!("{}\n", json!({"level": "WARN", "message": message})),
+    };
+    line.into_bytes()
 }
