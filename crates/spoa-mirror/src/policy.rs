@@ -1,7 +1,7 @@
 //! Which requests are copied: one answer for each target, with one reason for each refusal. No I/O.
 
 use crate::config::{Marker, TargetConfig, TruncatedBody};
-use crate::exchange::{Completeness, Exchange, Facts, HeaderError, RequestTarget};
+use crate::exchange::{Completeness, Exchange, Facts, HeaderError};
 use crate::outcome::DropReason;
 
 /// How an approved copy is marked.
@@ -28,7 +28,7 @@ pub fn decide(
         HeaderError::Truncated => DropReason::TruncatedHeaders,
         HeaderError::Malformed => DropReason::Malformed,
     })?;
-    if exchange.method == b"CONNECT" || exchange.target == RequestTarget::Authority {
+    if exchange.method == b"CONNECT" {
         return Err(DropReason::Connect);
     }
     if facts.upgrade {

@@ -19,8 +19,8 @@ pub enum RequestTarget<'a> {
     },
     /// `*`: OPTIONS on the server as a whole.
     Asterisk,
-    /// `host:port`: CONNECT.
-    Authority,
+    /// `host:port`: what CONNECT has; HAProxy 2.6 passes it with other methods too.
+    Authority(&'a [u8]),
 }
 
 impl<'a> RequestTarget<'a> {
@@ -34,7 +34,7 @@ impl<'a> RequestTarget<'a> {
             return Self::Asterisk;
         }
         let Some(scheme) = url.windows(3).position(|window| window == b"://") else {
-            return Self::Authority;
+            return Self::Authority(url);
         };
         let authority = scheme + 3;
         let path = url[authority..]
@@ -62,12 +62,12 @@ mod tests {
         for (url, target) in [
             (&b"/a?b"[..], RequestTarget::Origin { path: b"/a?b", query: b"" }),
             (b"*", RequestTarget::Asterisk),
-            (b"example.com:443", RequestTarget::Authority),
+            (b"example.com:443", RequestTarget::Authority(b"example.com:443")),
             (b"https://h/p?q", absolute(&b"https://h"[..], &b"/p?q"[..])),
             (b"http://h", absolute(b"http://h", b"")),
             (b"http://h?q=/", absolute(b"http://h", b"?q=/")),
             (b"//h/p", RequestTarget::Origin { path: b"//h/p", query: b"" }),
-            (b"", RequestTarget::Authority),
+            (b"", RequestTarget::Authority(b"")),
         ] {
             assert_eq!(RequestTarget::from_url(url), target, "{}", url.escape_ascii());
         }

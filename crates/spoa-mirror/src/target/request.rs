@@ -52,7 +52,7 @@ pub(super) fn write(
     let start = output.len();
     write_target(exchange, &target.url.prefix, output);
     layout.target = start..output.len();
-    if output[layout.target.clone()].iter().any(|&byte| byte <= b' ') {
+    if layout.target.is_empty() || output[layout.target.clone()].iter().any(|&byte| byte <= b' ') {
         return Err(DropReason::Malformed);
     }
     output.extend_from_slice(match exchange.version {
@@ -103,8 +103,9 @@ fn write_target(exchange: &Exchange<'_>, prefix: &str, output: &mut Vec<u8>) {
             }
             output.extend_from_slice(path);
         }
-        // The policy lets no CONNECT through.
-        RequestTarget::Asterisk | RequestTarget::Authority => output.push(b'*'),
+        // Neither has a path that the prefix could stand before.
+        RequestTarget::Asterisk => output.push(b'*'),
+        RequestTarget::Authority(authority) => output.extend_from_slice(authority),
     }
 }
 
@@ -230,6 +231,7 @@ mod tests {
             ("http://h", Http11, "http://t", "http://h"),
             ("http://h?q", Http11, "http://t/p", "http://h/p?q"),
             ("*", Http11, "http://t/p", "*"),
+            ("h:80", Http11, "http://t/p", "h:80"),
         ] {
             assert_eq!(target_of(url, version, mirror), expected, "{url} {mirror}");
         }
@@ -287,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_target_that_would_break_the_request_line_is_refused() {
-        for url in [&b"/a b"[..], b"/a\r\nx: y", b"/a\0", b"/\t"] {
+        for url in [&b""[..], b"/a b", b"/a\r\nx: y", b"/a\0", b"/\t"] {
             let copy = copy(url, Version::Http11, &[], b"", "http://t");
             assert_eq!(copy.unwrap_err(), DropReason::Malformed);
         }
