@@ -417,6 +417,8 @@ async fn work(worker: Rc<Worker>, mut orders: mpsc::Receiver<Order>) {
 
 /// Lets connections take their leave and copies come to their end, until `deadline` or `hurry`.
 async fn wind_down(worker: &Rc<Worker>, deadline: Instant, hurry: &AtomicBool) {
+    // A round of the event loop: what HAProxy sent before this is read, and acknowledged, first.
+    tokio::time::sleep(Duration::from_millis(1)).await;
     worker.winding_down.set(true);
     for (_, waker) in worker.connections.borrow().iter() {
         if let Some(waker) = waker {

@@ -2,6 +2,7 @@
 //! to it, and HAProxy itself with the guide's configuration around it.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod gate;
 pub mod mirror;
 pub mod spop;
 pub mod stage;
