@@ -106,7 +106,7 @@ lints_are_there() {
 # An earlier run may have installed Rust by rustup without touching the shell's start-up files.
 find_rustup_folder() {
   local folder=${CARGO_HOME:-$HOME/.cargo}/bin
-  if ! has cargo && [[ -x $folder/cargo ]]; then PATH=$folder:$PATH; fi
+  if [[ -x $folder/cargo ]] && ! rust_is_good; then PATH=$folder:$PATH; fi
 }
 
 # ---- What to install ------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ choose_lints() {
 
 install_rust_with_rustup() {
   local installer components=()
-  [[ " ${needs[*]} " != *" rust_lints "* ]] || components=(--component rustfmt clippy)
+  [[ " ${needs[*]} " != *" rust_lints "* ]] || components=(--component rustfmt --component clippy)
   if has rustup; then
     if ! rust_is_good; then
       rustup toolchain install stable --profile minimal >&2 || die "rustup could not install the stable toolchain"
