@@ -204,9 +204,23 @@ impl ShadowStage {
         pair
     }
 
+    /// Waits for the one request that each side receives of what was sent by other means, and asserts
+    /// that the copy is what it should be.
+    #[track_caller]
+    pub(crate) fn assert_received(&self) -> Pair {
+        let pair = self.received();
+        pair.assert_faithful(&self.rules, self.stage.haproxy.version());
+        pair
+    }
+
+    /// Ends the program and gives its last counters.
+    pub(crate) fn stop(&mut self) -> Counters {
+        self.stage.finish(&self.shadow.address().to_string())
+    }
+
     /// Ends the program: every request sent was copied once and answered, and nothing else arrived.
     pub(crate) fn finish(mut self) {
-        let counters = self.stage.finish(&self.shadow.address().to_string());
+        let counters = self.stop();
         let sent = self.sent.get();
         assert_eq!(counters.to_string(), format!("received {sent}: answered 2xx {sent}"));
         assert_eq!(self.shadow.counts().requests, sent);
