@@ -219,7 +219,8 @@ install_rust_with_rustup() {
   else
     wget --https-only -q -O "$installer" "$RUSTUP_INSTALLER"
   fi || die "could not fetch rustup's installer from $RUSTUP_INSTALLER"
-  sh "$installer" -y --no-modify-path --profile minimal "${components[@]}" >&2 || die "rustup's installer failed"
+  # An older Rust of the system is known by now, and no reason to stop.
+  RUSTUP_INIT_SKIP_PATH_CHECK=yes sh "$installer" -y --no-modify-path --profile minimal "${components[@]}" >&2 || die "rustup's installer failed"
   rm -f "$installer"
   PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
 }
