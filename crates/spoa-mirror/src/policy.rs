@@ -39,7 +39,8 @@ pub fn decide(
         return Err(DropReason::Loop);
     }
     let truncated = match completeness {
-        Completeness::Complete => false,
+        // What an earlier copy was cut short by is still missing.
+        Completeness::Complete => facts.marker.is_some_and(is_truncated),
         Completeness::Overlong => return Err(DropReason::Malformed),
         Completeness::Truncated { .. } | Completeness::Unknown => {
             if target.truncated_body == TruncatedBody::Skip {
@@ -54,8 +55,17 @@ pub fn decide(
 /// The number of hops in a marker's value. One that cannot be read is taken for one hop: somebody
 /// marked the request.
 fn hops_of(value: &[u8]) -> u32 {
-    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&value[..digits]).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
+    digits
+        .map(|digit| u32::from(digit - b'0'))
+        .reduce(|hops, digit| hops.saturating_mul(10).saturating_add(digit))
+        .unwrap_or(1)
+}
+
+/// Whether a marker's value says that a part of the body is missing.
+fn is_truncated(value: &[u8]) -> bool {
+    let mut parameters = value.split(|&byte| byte == b';').skip(1);
+    parameters.any(|parameter| parameter.trim_ascii() == b"body=truncated")
 }
 
 #[cfg(test)]
@@ -68,6 +78,6 @@ mod tests {
         assert_eq!(hops_of(b"2; body=truncated"), 2);
         assert_eq!(hops_of(b"yes"), 1);
         assert_eq!(hops_of(b""), 1);
-        assert_eq!(hops_of(b"99999999999"), 1);
+        assert_eq!(hops_of(b"99999999999"), u32::MAX);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use testbed::agent::Agent;
 use testbed::backend::{Behaviour, Recorder, Response as Answer};
 use testbed::client::h2;
@@ -109,16 +110,18 @@ impl Stage {
     }
 
     /// Waits until `count` copies were answered or failed, and gives the log lines about all of them.
-    pub(crate) fn wait_copies(&self, count: usize) -> Vec<serde_json::Value> {
-        let copies = || -> Vec<serde_json::Value> {
-            let lines = self.agent.stdout().all();
-            let parsed = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
-            parsed.filter(|line: &serde_json::Value| line["message"] == "copy").collect()
-        };
+    pub(crate) fn wait_copies(&self, count: usize) -> Vec<Value> {
         wait::until(wait::LIMIT, &format!("{count} log lines about copies"), || {
-            let copies = copies();
+            let copies = self.copies();
             (copies.len() >= count).then_some(copies)
         })
+    }
+
+    /// The log lines about copies so far.
+    pub(crate) fn copies(&self) -> Vec<Value> {
+        let lines = self.agent.stdout().all();
+        let parsed = lines.iter().filter_map(|line| serde_json::from_str(line).ok());
+        parsed.filter(|line: &Value| line["message"] == "copy").collect()
     }
 
     /// Log lines that contain `text`.
