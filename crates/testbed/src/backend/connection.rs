@@ -1,7 +1,7 @@
 //! One connection of an HTTP/1 recorder: splits what it reads into requests and does the behaviour's steps.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -61,6 +61,7 @@ struct Connection<'a, S> {
     shared: &'a Shared,
     stream: S,
     tcp: TcpStream,
+    peer: SocketAddr,
     number: u64,
     /// Bytes read and not yet part of a request.
     buffer: Vec<u8>,
@@ -68,7 +69,9 @@ struct Connection<'a, S> {
 
 impl<'a, S: Stream> Connection<'a, S> {
     fn new(shared: &'a Shared, stream: S, tcp: TcpStream, number: u64) -> Self {
-        Self { shared, stream, tcp, number, buffer: Vec::with_capacity(16 * 1024) }
+        // A connection that is reset already has no other end; nothing comes over it either.
+        let peer = tcp.peer_addr().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
+        Self { shared, stream, tcp, peer, number, buffer: Vec::with_capacity(16 * 1024) }
     }
 
     fn run(&mut self) {
@@ -129,6 +132,7 @@ impl<'a, S: Stream> Connection<'a, S> {
         let raw_head: Vec<u8> = self.buffer.drain(..end).collect();
         let mut request = Request {
             connection: self.number,
+            peer: self.peer,
             index,
             raw_head,
             raw_body: Vec::new(),

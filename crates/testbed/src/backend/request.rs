@@ -1,5 +1,6 @@
 //! A recorded HTTP/1 request, and the parsing that finds where it ends.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 /// A request as it came over the wire.
@@ -7,6 +8,8 @@ use std::time::Instant;
 pub struct Request {
     /// Which connection of the recorder it came on, counted from 0.
     pub connection: u64,
+    /// The other end of that connection.
+    pub peer: SocketAddr,
     /// Its place on that connection, counted from 0.
     pub index: usize,
     /// Request line and headers, with the empty line that ends them.
