@@ -76,8 +76,8 @@ enum Turn {
     End,
     /// HAProxy did not say HELLO in time.
     NoHello,
-    /// The worker winds down.
-    WindDown,
+    /// The worker winds down, or needs room for other connections.
+    Leave,
 }
 
 impl Connection {
@@ -95,7 +95,7 @@ impl Connection {
                 debug!("{}: no HELLO within {HELLO_TIMEOUT:?}", self.peer);
                 self.protocol.disconnect(Status::Timeout, &mut self.output);
             }
-            if matches!(turn, Turn::WindDown) {
+            if matches!(turn, Turn::Leave) {
                 self.protocol.disconnect(Status::Normal, &mut self.output);
             }
             if !self.output.is_empty() {
@@ -106,7 +106,7 @@ impl Connection {
             match turn {
                 Turn::Read => {}
                 Turn::End => return Ok(()),
-                Turn::Over | Turn::NoHello | Turn::WindDown => return self.linger().await,
+                Turn::Over | Turn::NoHello | Turn::Leave => return self.linger().await,
             }
         }
     }
@@ -129,8 +129,8 @@ impl Connection {
         let mut scratch = worker.scratch.borrow_mut();
         let count = match self.stream.poll_read(cx, &mut scratch) {
             // What HAProxy has sent by now is still acknowledged.
-            Poll::Pending if worker.is_winding_down() => {
-                return Poll::Ready(Ok(Turn::WindDown));
+            Poll::Pending if worker.takes_leave(self.key) => {
+                return Poll::Ready(Ok(Turn::Leave));
             }
             read => ready!(read)?,
         };

@@ -31,6 +31,9 @@ const SWEEP: Duration = Duration::from_millis(100);
 /// Bytes of one read from HAProxy.
 const SCRATCH: usize = 64 * 1024;
 
+/// A connection that was idle for so many sweeps may have to make room for others.
+const IDLE_SWEEPS: u64 = 3;
+
 /// Orders that may wait for a worker.
 const ORDERS: usize = 1024;
 
@@ -110,8 +113,16 @@ pub struct Handle {
 
 struct Remote {
     orders: mpsc::Sender<Order>,
-    /// SPOP connections that it serves or is about to.
-    load: Arc<AtomicUsize>,
+    load: Arc<Load>,
+}
+
+/// How busy a worker is with SPOP connections.
+#[derive(Default)]
+struct Load {
+    /// Connections that it serves or is about to.
+    connections: AtomicUsize,
+    /// There is no room for more: those that are not used are to leave.
+    crowded: AtomicBool,
 }
 
 impl Workers {
@@ -126,7 +137,7 @@ impl Workers {
         let mut remotes = Vec::new();
         for number in 1..=count {
             let (orders, queue) = mpsc::channel(ORDERS);
-            let load = Arc::new(AtomicUsize::new(0));
+            let load = Arc::<Load>::default();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (plan, reported) = (Arc::clone(&plan), Arc::clone(&reported));
             let worker_load = Arc::clone(&load);
@@ -169,17 +180,20 @@ impl Workers {
 impl Handle {
     /// Gives a connection to the worker that has the fewest.
     pub(super) fn hand_over(&self, accepted: Accepted, peer: String) {
-        let total: usize = self.workers.iter().map(|worker| worker.load.load(Relaxed)).sum();
-        let least = self.workers.iter().min_by_key(|worker| worker.load.load(Relaxed));
+        let total: usize =
+            self.workers.iter().map(|worker| worker.load.connections.load(Relaxed)).sum();
+        let least = self.workers.iter().min_by_key(|worker| worker.load.connections.load(Relaxed));
         let taken = least.filter(|_| total < self.max_connections).is_some_and(|worker| {
-            worker.load.fetch_add(1, Relaxed);
+            worker.load.connections.fetch_add(1, Relaxed);
             let sent = worker.orders.try_send(Order::Serve(accepted, peer)).is_ok();
             if !sent {
-                worker.load.fetch_sub(1, Relaxed);
+                worker.load.connections.fetch_sub(1, Relaxed);
             }
             sent
         });
         if !taken {
+            // HAProxy will try again, and at once.
+            self.workers.iter().for_each(|worker| worker.load.crowded.store(true, Relaxed));
             let now = Instant::now();
             if let Some(more) = self.refused.lock().ok().and_then(|mut t| t.allow(now)) {
                 warn!(
@@ -228,13 +242,32 @@ pub(super) struct Worker {
     pub(super) scratch: RefCell<Box<[u8]>>,
     pub(super) tally: RefCell<SpopTally>,
     context: Rc<target::Context>,
-    /// The connections, each with whom to wake when the worker winds down.
-    connections: RefCell<Slab<Option<Waker>>>,
+    connections: RefCell<Slab<Seat>>,
+    /// Sweeps so far: a clock that costs nothing to read.
+    sweeps: Cell<u64>,
     winding_down: Cell<bool>,
-    load: Arc<AtomicUsize>,
+    load: Arc<Load>,
     incomplete_seen: RefCell<HashSet<Cause>>,
     incomplete_reported: Arc<Mutex<HashSet<Cause>>>,
     errors: RefCell<ErrorReports>,
+}
+
+/// What a worker knows of one of its connections.
+struct Seat {
+    /// Whom to wake when the connection is to take leave.
+    waker: Option<Waker>,
+    /// The sweep in which HAProxy last sent something.
+    used: u64,
+    /// It makes room for another.
+    leaves: bool,
+}
+
+impl Seat {
+    fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
 }
 
 /// A message's name and what it lacks.
@@ -251,7 +284,7 @@ impl Worker {
     fn new(
         plan: &Plan,
         number: usize,
-        load: Arc<AtomicUsize>,
+        load: Arc<Load>,
         incomplete_reported: Arc<Mutex<HashSet<Cause>>>,
     ) -> Self {
         let log = CopyLog::new(plan.sink.clone(), &plan.log, number, plan.started);
@@ -276,6 +309,7 @@ impl Worker {
             tally: RefCell::default(),
             context,
             connections: RefCell::default(),
+            sweeps: Cell::new(0),
             winding_down: Cell::new(false),
             load,
             incomplete_seen: RefCell::default(),
@@ -293,27 +327,41 @@ impl Worker {
         let mut tally = self.tally.borrow_mut();
         tally.connections += 1;
         tally.open += 1;
-        self.connections.borrow_mut().insert(None)
+        let seat = Seat { waker: None, used: self.sweeps.get(), leaves: false };
+        self.connections.borrow_mut().insert(seat)
     }
 
     /// Counts a connection out.
     pub(super) fn leave(&self, key: usize) {
         self.tally.borrow_mut().open -= 1;
         self.connections.borrow_mut().try_remove(key);
-        self.load.fetch_sub(1, Relaxed);
+        self.load.connections.fetch_sub(1, Relaxed);
     }
 
-    /// Notes whom to wake when the worker winds down.
+    /// Notes that a connection is in use, and whom to wake when it is to take leave.
     pub(super) fn watch(&self, key: usize, waker: &Waker) {
-        if let Some(slot) = self.connections.borrow_mut().get_mut(key) {
-            if slot.as_ref().is_none_or(|known| !known.will_wake(waker)) {
-                *slot = Some(waker.clone());
+        if let Some(seat) = self.connections.borrow_mut().get_mut(key) {
+            seat.used = self.sweeps.get();
+            if seat.waker.as_ref().is_none_or(|known| !known.will_wake(waker)) {
+                seat.waker = Some(waker.clone());
             }
         }
     }
 
-    pub(super) fn is_winding_down(&self) -> bool {
-        self.winding_down.get()
+    /// Whether a connection is to take leave of HAProxy.
+    pub(super) fn takes_leave(&self, key: usize) -> bool {
+        self.winding_down.get() || self.connections.borrow().get(key).is_some_and(|s| s.leaves)
+    }
+
+    /// Has the connection that was idle longest take leave, if one was for a while.
+    fn make_room(&self) {
+        let mut connections = self.connections.borrow_mut();
+        let seats = connections.iter_mut().map(|(_, seat)| seat);
+        let idlest = seats.filter(|seat| !seat.leaves).min_by_key(|seat| seat.used);
+        if let Some(seat) = idlest.filter(|s| s.used + IDLE_SWEEPS < self.sweeps.get()) {
+            seat.leaves = true;
+            seat.wake();
+        }
     }
 
     /// Says once, for each distinct cause, why messages are not copied.
@@ -375,9 +423,13 @@ impl Worker {
     }
 
     fn sweep(&self) {
+        self.sweeps.set(self.sweeps.get() + 1);
         let now = Instant::now();
         for target in &self.targets {
             target.sweep(now);
+        }
+        if self.load.crowded.swap(false, Relaxed) {
+            self.make_room();
         }
         self.context.log.borrow_mut().flush();
     }
@@ -420,10 +472,8 @@ async fn wind_down(worker: &Rc<Worker>, deadline: Instant, hurry: &AtomicBool) {
     // A round of the event loop: what HAProxy sent before this is read, and acknowledged, first.
     tokio::time::sleep(Duration::from_millis(1)).await;
     worker.winding_down.set(true);
-    for (_, waker) in worker.connections.borrow().iter() {
-        if let Some(waker) = waker {
-            waker.wake_by_ref();
-        }
+    for (_, seat) in worker.connections.borrow().iter() {
+        seat.wake();
     }
     while !worker.is_done() && Instant::now() < deadline && !hurry.load(Relaxed) {
         tokio::time::sleep(Duration::from_millis(5)).await;
