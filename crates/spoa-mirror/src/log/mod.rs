@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -150,7 +150,8 @@ impl<'a> MakeWriter<'a> for Sink {
 enum Output {
     /// Ordinary lines to standard output, problems to standard error.
     Standard,
-    File(LogFile, File),
+    /// The throttle is for complaints that the file cannot be written.
+    File(LogFile, File, Throttle),
 }
 
 impl Output {
@@ -164,13 +165,18 @@ impl Output {
             options.append(true);
         }
         let file = options.open(&log.path)?;
-        Ok(Self::File(log, file))
+        Ok(Self::File(log, file, Throttle::default()))
     }
 
     fn write(&mut self, bytes: &[u8], problem: bool) {
         // A log that cannot be written must not stop the mirror.
         let _ = match self {
-            Self::File(_, file) => file.write_all(bytes),
+            Self::File(log, file, throttle) => file.write_all(bytes).or_else(|error| {
+                let Some(more) = throttle.allow(Instant::now()) else { return Ok(()) };
+                let path = log.path.display();
+                let what = format!("cannot write to {path}: {error}{}\n", suppressed(more));
+                io::stderr().write_all(what.as_bytes())
+            }),
             Self::Standard if problem => io::stderr().write_all(bytes),
             Self::Standard => {
                 let mut output = io::stdout().lock();
@@ -181,7 +187,7 @@ impl Output {
 
     /// Keeps the old file when the new one cannot be opened; gives what went wrong.
     fn reopen(&mut self) -> Result<(), String> {
-        if let Self::File(log, file) = self {
+        if let Self::File(log, file, _) = self {
             *file = OpenOptions::new()
                 .create(true)
                 .append(true)

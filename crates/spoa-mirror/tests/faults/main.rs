@@ -2,8 +2,10 @@
 //! answer, the counters add up, memory and descriptors stay under the bound that the command line sets,
 //! and copies flow again once the fault is gone.
 
+mod agent;
 mod books;
 mod dice;
+mod haproxy;
 mod scene;
 mod target;
 
