@@ -73,11 +73,23 @@ impl Setup {
     /// Starts everything with a shadow server, the mirror URL being its address and `prefix`.
     pub(crate) fn start_with_shadow(self, prefix: &str) -> ShadowStage {
         let shadow = Recorder::with(Behaviour::respond(Answer::ok("shadow")));
-        let url = format!("{}{prefix}", shadow.url());
-        let stage = self.args(&format!("-u {url}")).start();
-        let rules = Rules { prefix: prefix.to_owned(), ..Rules::default() };
-        ShadowStage { stage, shadow, rules, sent: 0.into() }
+        let url = shadow.url();
+        self.start_with(shadow, &format!("{url}{prefix}"))
     }
+
+    /// Starts everything with this shadow server, which the program knows by this URL.
+    pub(crate) fn start_with(self, shadow: Recorder, url: &str) -> ShadowStage {
+        let stage = self.args(&format!("-u {url}")).start();
+        let (target, prefix) = target_and_prefix(url);
+        let rules = Rules { prefix: prefix.to_owned(), ..Rules::default() };
+        ShadowStage { stage, shadow, target: target.to_owned(), rules, sent: 0.into() }
+    }
+}
+
+/// The name of a mirror URL's target in the program's counters, and the URL's path.
+fn target_and_prefix(url: &str) -> (&str, &str) {
+    let (_, rest) = url.split_once("://").unwrap();
+    rest.split_at(rest.find('/').unwrap_or(rest.len()))
 }
 
 /// HAProxy, production and the program.
@@ -145,6 +157,7 @@ impl Stage {
 pub(crate) struct ShadowStage {
     pub(crate) stage: Stage,
     pub(crate) shadow: Recorder,
+    target: String,
     /// How the copy may differ from what production gets.
     pub(crate) rules: Rules,
     sent: std::cell::Cell<u64>,
@@ -218,7 +231,7 @@ impl ShadowStage {
 
     /// Ends the program and gives its last counters.
     pub(crate) fn stop(&mut self) -> Counters {
-        self.stage.finish(&self.shadow.address().to_string())
+        self.stage.finish(&self.target)
     }
 
     /// Ends the program: every request sent was copied once and answered, and nothing else arrived.
