@@ -30,6 +30,8 @@ impl<T: Read + Write> Stream for T {}
 
 /// A connection to the program.
 pub struct Peer {
+    /// This end's address, as the program's log names it.
+    pub name: String,
     stream: Box<dyn Stream>,
     client: Client,
     input: Vec<u8>,
@@ -44,7 +46,9 @@ impl Peer {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(wait::LIMIT)).unwrap();
         stream.set_write_timeout(Some(wait::LIMIT)).unwrap();
-        Self { stream: Box::new(stream), client: Client::new(FRAME_SIZE), input: Vec::new() }
+        let name = stream.local_addr().unwrap().to_string();
+        let client = Client::new(FRAME_SIZE);
+        Self { name, stream: Box::new(stream), client, input: Vec::new() }
     }
 
     /// Connects to a unix socket and exchanges HELLOs.
@@ -52,7 +56,8 @@ impl Peer {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(wait::LIMIT)).unwrap();
         let client = Client::new(FRAME_SIZE);
-        let mut peer = Self { stream: Box::new(stream), client, input: Vec::new() };
+        let name = format!("unix:{}", path.display());
+        let mut peer = Self { name, stream: Box::new(stream), client, input: Vec::new() };
         peer.greet(FRAME_SIZE);
         peer
     }
