@@ -81,12 +81,14 @@ fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
 fn describe(bytes: &[u8], width: usize, text: &mut String) -> Option<String> {
     let mut at = 0;
     let mut number = 0;
+    let mut fragments = Fragments::default();
     while at < bytes.len() {
         number += 1;
         let rest = &bytes[at..];
         match decode_frame(rest, u32::MAX) {
             Ok(Some(frame)) => {
-                if let Err(error) = describe_frame(number, at, &frame, width, text) {
+                describe_head(number, at, &frame, text);
+                if let Err(error) = describe_payload(&frame, &mut fragments, width, text) {
                     return Some(format!("frame {number} at byte {at}: {error}"));
                 }
                 at += frame.wire_len();
@@ -111,13 +113,14 @@ fn describe(bytes: &[u8], width: usize, text: &mut String) -> Option<String> {
     None
 }
 
-fn describe_frame(
-    number: usize,
-    at: usize,
-    frame: &Frame<'_>,
-    width: usize,
-    text: &mut String,
-) -> Result<(), spop_proto::Error> {
+/// The payload of a NOTIFY that comes in fragments, as far as they came.
+#[derive(Default)]
+struct Fragments {
+    payload: Vec<u8>,
+    count: usize,
+}
+
+fn describe_head(number: usize, at: usize, frame: &Frame<'_>, text: &mut String) {
     let mut flags = Vec::new();
     if frame.flags.is_fin() {
         flags.push("FIN");
@@ -135,19 +138,36 @@ fn describe_frame(
         if flags.is_empty() { "none".to_owned() } else { flags.join("|") },
         frame.payload.len()
     );
+}
+
+fn describe_payload(
+    frame: &Frame<'_>,
+    fragments: &mut Fragments,
+    width: usize,
+    text: &mut String,
+) -> Result<(), spop_proto::Error> {
     match frame.kind {
+        FrameType::Notify | FrameType::Unset if frame.flags.is_abort() => {
+            *fragments = Fragments::default();
+            let _ = writeln!(text, "  HAProxy gave the message up");
+        }
         FrameType::Notify if frame.flags.is_fin() => {
-            for message in Messages::new(frame.payload, frame.payload_offset) {
-                let message = message?;
-                let _ = writeln!(
-                    text,
-                    "  message \"{}\", {} arguments",
-                    message.name.escape_ascii(),
-                    message.len()
-                );
-                for (name, value) in message.arguments() {
-                    describe_item("    ", name, &value, width, text);
-                }
+            describe_messages(Messages::new(frame.payload, frame.payload_offset), width, text)?;
+        }
+        FrameType::Notify => {
+            *fragments = Fragments { payload: frame.payload.to_vec(), count: 1 };
+            let _ = writeln!(text, "  the first fragment");
+        }
+        FrameType::Unset if fragments.count > 0 => {
+            fragments.payload.extend_from_slice(frame.payload);
+            fragments.count += 1;
+            let (count, bytes) = (fragments.count, fragments.payload.len());
+            if frame.flags.is_fin() {
+                let _ = writeln!(text, "  the last of {count} fragments, {bytes} bytes in all");
+                let Fragments { payload, .. } = std::mem::take(fragments);
+                describe_messages(Messages::new(&payload, 0), width, text)?;
+            } else {
+                let _ = writeln!(text, "  fragment {count}, {bytes} bytes so far");
             }
         }
         FrameType::HaproxyHello
@@ -166,6 +186,26 @@ fn describe_frame(
         }
         _ => {
             let _ = writeln!(text, "  {}", shortened(frame.payload, width));
+        }
+    }
+    Ok(())
+}
+
+fn describe_messages(
+    messages: Messages<'_>,
+    width: usize,
+    text: &mut String,
+) -> Result<(), spop_proto::Error> {
+    for message in messages {
+        let message = message?;
+        let _ = writeln!(
+            text,
+            "  message \"{}\", {} arguments",
+            message.name.escape_ascii(),
+            message.len()
+        );
+        for (name, value) in message.arguments() {
+            describe_item("    ", name, &value, width, text);
         }
     }
     Ok(())
