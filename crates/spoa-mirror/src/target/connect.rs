@@ -187,7 +187,9 @@ async fn connect_from(local: &LocalEnd, address: SocketAddr) -> io::Result<TcpSt
 fn socket(local: &LocalEnd, address: SocketAddr, port: u16) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(interface) = &local.interface {
-        SockRef::from(&socket).bind_device(Some(interface.as_bytes()))?;
+        SockRef::from(&socket)
+            .bind_device(Some(interface.as_bytes()))
+            .map_err(|error| from(format_args!("interface {interface}"), &error))?;
     }
     if local.address.is_some() || port != 0 {
         // A port of an earlier connection may be used again while the kernel still remembers that.
@@ -196,7 +198,13 @@ fn socket(local: &LocalEnd, address: SocketAddr, port: u16) -> io::Result<TcpSoc
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        socket.bind(SocketAddr::new(local.address.unwrap_or(any), port))?;
+        let end = SocketAddr::new(local.address.unwrap_or(any), port);
+        socket.bind(end).map_err(|error| from(end, &error))?;
     }
     Ok(socket)
+}
+
+/// An error of the local end: says which it is.
+fn from(end: impl fmt::Display, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("from {end}: {error}"))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
 use socket2::SockRef;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::io::{AsyncRead as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -90,18 +90,22 @@ impl Connection {
         std::mem::take(&mut self.state.borrow_mut().spare)
     }
 
-    /// Whether a copy may be sent now; `careful` says to look whatever the connection's age.
+    /// Whether a copy may be sent now; `careful` says to ask the kernel whatever the connection's age.
     pub(super) fn is_usable(&self, now: Instant, careful: bool) -> bool {
         let state = self.state.borrow();
         if state.ended || state.under_way.is_some() {
             return false;
         }
-        if !careful && now.duration_since(state.idle_since) < FRESH {
-            return true;
-        }
         // Nothing may have come on an idle connection: neither its end nor a byte.
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        match SockRef::from(self.stream.as_ref()).peek(&mut byte) {
+        let socket = self.stream.as_ref();
+        let look = || SockRef::from(socket).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        let seen = if careful || now.duration_since(state.idle_since) >= FRESH {
+            look()
+        } else {
+            // What the event loop has heard of already, it tells without a system call.
+            socket.try_io(Interest::READABLE, look)
+        };
+        match seen {
             Err(error) => error.kind() == ErrorKind::WouldBlock,
             // A TLS session ticket may come at any time.
             Ok(count) => count > 0 && self.tls.is_some(),
@@ -308,6 +312,20 @@ enum Read {
     Broken,
 }
 
+impl Read {
+    /// What this and the `next` read amount to together. Whatever follows an answer spoils its
+    /// connection: its end, or bytes that nobody asked for.
+    fn then(self, next: Self) -> Self {
+        match (self, next) {
+            (read, Self::More) | (Self::More, read) => read,
+            (Self::Settled { copy, settled, .. }, _) => {
+                Self::Settled { copy, settled, keep_alive: false }
+            }
+            (read, _) => read,
+        }
+    }
+}
+
 fn write_rest(cx: &mut TaskContext<'_>, connection: &Connection) -> io::Result<()> {
     loop {
         let mut state = connection.state.borrow_mut();
@@ -337,28 +355,27 @@ fn write_rest(cx: &mut TaskContext<'_>, connection: &Connection) -> io::Result<(
 fn received(target: &Target, connection: &Connection, bytes: &[u8]) -> Read {
     let Some(tls) = &connection.tls else { return answer_bytes(connection, bytes) };
     let mut rest = bytes;
+    let mut read = Read::More;
     while !rest.is_empty() {
         {
             let mut tls = tls.borrow_mut();
             if !matches!(tls.read_tls(&mut rest), Ok(count) if count > 0)
                 || tls.process_new_packets().is_err()
             {
-                return Read::Broken;
+                return read.then(Read::Broken);
             }
         }
         loop {
             let mut plaintext = target.context.plaintext.borrow_mut();
-            // The session is released before the bytes are looked at: settling a copy may send the
-            // next one over it.
             let count = tls.borrow_mut().reader().read(&mut plaintext);
-            match count {
-                Ok(0) => return Read::End,
-                Ok(count) => match answer_bytes(connection, &plaintext[..count]) {
-                    Read::More => {}
-                    other => return other,
-                },
+            read = match count {
+                Ok(0) => return read.then(Read::End),
+                Ok(count) => read.then(answer_bytes(connection, &plaintext[..count])),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => return Read::Broken,
+                Err(_) => return read.then(Read::Broken),
+            };
+            if let Read::Broken = read {
+                return read;
             }
         }
     }
@@ -366,7 +383,7 @@ fn received(target: &Target, connection: &Connection, bytes: &[u8]) -> Read {
         // A key update or an alert; what the socket does not take now goes with the next copy.
         let _ = connection.write_tls();
     }
-    Read::More
+    read
 }
 
 /// Takes bytes of an answer.
