@@ -43,6 +43,8 @@ Exit codes: 0 ended as told, 1 could not start or do its work, 64 wrong command 
 #[derive(Debug, Parser)]
 #[command(name = "spoa-mirror", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 #[command(disable_help_subcommand = true, disable_version_flag = true)]
+// Of a flag given twice the last one counts, as in the C program.
+#[command(args_override_self = true)]
 pub struct Cli {
     /// What else than to be an agent.
     #[command(subcommand)]
