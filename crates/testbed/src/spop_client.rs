@@ -180,7 +180,7 @@ impl SpopClient {
     ///
     /// # Errors
     /// `InvalidData` when it is not SPOP, `UnexpectedEof` when the connection ends within a frame,
-    /// `WouldBlock` after 20 seconds of silence.
+    /// `WouldBlock` after 20 seconds of silence ([`SpopClient::set_patience`]).
     pub fn event(&mut self) -> Result<Event> {
         loop {
             let received = self.protocol.receive(&self.buffer);
@@ -219,6 +219,25 @@ impl SpopClient {
             }
         }
         Ok(acks)
+    }
+
+    /// Sets how long a read may take before it is an error; 20 seconds at first.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn set_patience(&self, limit: Duration) -> Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(limit)),
+            Stream::Unix(stream) => stream.set_read_timeout(Some(limit)),
+        }
+    }
+
+    /// This end's address, by which an agent's log names it; `None` on a unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Unix(_) => None,
+        }
     }
 
     /// How many reads brought bytes so far.

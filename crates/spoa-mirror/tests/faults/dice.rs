@@ -19,6 +19,11 @@ impl Dice {
         Self(seed | 1)
     }
 
+    /// Dice of their own for another thread.
+    pub(crate) fn split(&mut self) -> Self {
+        Self(self.below(1 << 32) << 16 | 1)
+    }
+
     /// A number from 0 to `end` - 1.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 >> 12;

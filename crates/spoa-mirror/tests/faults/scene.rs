@@ -151,7 +151,7 @@ impl Setup {
 
 /// All of it, running.
 pub(crate) struct Scene {
-    pub(crate) production: Recorder,
+    production: Recorder,
     pub(crate) agent: Agent,
     pub(crate) agent_address: SocketAddr,
     agent_args: Vec<String>,
@@ -242,17 +242,18 @@ impl Scene {
     }
 
     /// Ends the program, and asserts that the books are right: they add up, nothing is left open, memory
-    /// and descriptors stayed within their bounds, and every request that clients sent was received.
+    /// and descriptors stayed within their bounds, and every request
+    /// that clients sent reached production and the program.
     pub(crate) fn close(&mut self) -> Account {
         let account = self.close_with(|sent, received| sent == received);
-        self.haproxy.stop();
+        assert_eq!(self.production.counts().complete, self.sent());
         account
     }
 
     /// [`Scene::close`], with another rule for the requests sent by clients and received by the program.
     pub(crate) fn close_with(&mut self, handed_over: impl Fn(u64, u64) -> bool) -> Account {
         let (peak, files) = (self.agent.peak_rss(), self.most_files.get());
-        let books = end(&mut self.agent);
+        let books = end(&mut self.agent, 1);
         let account = books.targets[0].clone();
         println!(
             "{}: {} kB, {files} files, {:?}, {account:?}",
@@ -273,12 +274,13 @@ impl Scene {
     }
 }
 
-/// Ends the program in order and gives its last counters, with nothing left open.
-pub(crate) fn end(agent: &mut Agent) -> Books {
+/// Ends the program, which has so many targets, in order, and gives its last counters, with nothing left
+/// open.
+pub(crate) fn end(agent: &mut Agent, targets: usize) -> Books {
     let status = agent.stop(wait::LIMIT);
     assert!(status.success(), "{status}: {:#?}", agent.output().all());
     let books = wait::until(wait::LIMIT, "the last counters", || {
-        Books::all(agent.stdout(), 1).into_iter().next_back()
+        Books::all(agent.stdout(), targets).into_iter().next_back()
     });
     for account in &books.targets {
         assert_eq!((account.waiting, account.in_flight), (0, 0), "{account:#?}");

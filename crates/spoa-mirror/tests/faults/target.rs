@@ -7,8 +7,8 @@ use testbed::haproxy::Version;
 use testbed::{ports, wait};
 
 use crate::dice::Dice;
-use crate::on_haproxy;
 use crate::scene::{Limits, Scene, Setup, assert_never_twice, good, post};
+use crate::{mischief, on_haproxy};
 
 on_haproxy! {
     well: V2_6, V3_0, V3_2, V3_4;
@@ -123,7 +123,8 @@ fn mute(version: Version) {
     let account = scene.close();
     account.assert_only(&["2xx"], &["timeout"], OVERFLOW);
     assert!(account.failures() >= limits.in_flight, "{account:#?}");
-    assert!(target.counts().most_open <= limits.in_flight, "{:?}", target.counts());
+    // A connection counts here until its thread has seen its end.
+    assert!(target.counts().most_open <= 2 * limits.in_flight, "{:?}", target.counts());
     assert_never_twice(&target);
 }
 
@@ -259,7 +260,7 @@ fn flapping(version: Version) {
     let mut dice = Dice::new();
     let target = Recorder::start();
     let mut scene = Setup::new(version).args("--timeout 1s").start(&target.url());
-    scene.load_while(4 * LOAD, |_| target.set(any_behaviour(&mut dice)));
+    scene.load_while(4 * LOAD, |_| target.set(mischief::any(&mut dice)));
     target.set(good());
     scene.recovers(&target);
     let account = scene.close();
@@ -269,23 +270,4 @@ fn flapping(version: Version) {
         OVERFLOW,
     );
     assert_never_twice(&target);
-}
-
-/// One of all the behaviours above.
-fn any_behaviour(dice: &mut Dice) -> Behaviour {
-    let ok = || Response::ok("ok");
-    match dice.below(12) {
-        0 => Behaviour::delay(Duration::from_millis(50), good()),
-        1 => Behaviour::mute(),
-        2 => Behaviour::reset(),
-        3 => Behaviour::reset_at_accept(),
-        4 => Behaviour::garbage(b"SSH-2.0-OpenSSH_9.2\r\n"),
-        5 => Behaviour::huge_body(1 << 30),
-        6 => Behaviour::stall("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"),
-        7 => Behaviour::cut_short("HTTP/1.1 200"),
-        8 => Behaviour::close_without_answer(),
-        9 => Behaviour::close_after(2, ok()),
-        10 => Behaviour::raw([ok().to_bytes(b"GET"), ok().to_bytes(b"GET")].concat()),
-        _ => good(),
-    }
 }
