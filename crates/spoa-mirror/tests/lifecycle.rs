@@ -93,7 +93,7 @@ fn what_came_before_the_signal_is_still_acknowledged_and_copied() {
     let mut peer = Peer::greeted(mirror.address);
     let count = 200;
     for number in 0..count {
-        peer.notify(number, 1, &running::spop::request(b"GET", b"/", b""));
+        peer.notify(number, "/");
     }
     // The last byte is with the program, or its kernel, before the signal is sent.
     mirror.process.signal(Signal::SIGTERM);

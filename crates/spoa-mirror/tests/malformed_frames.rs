@@ -9,6 +9,7 @@ use std::time::Instant;
 use spop_proto::{Flags, FrameType, Status, Value, encode_frame, encode_message, varint};
 use testbed::agent::Agent;
 use testbed::backend::Recorder;
+use testbed::spop_client::{FRAME_SIZE, Request};
 use testbed::wait;
 
 use running::mirror::{Mirror, PROGRAM};
@@ -23,6 +24,11 @@ fn frame_with(kind: FrameType, flags: Flags, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     encode_frame(kind, flags, 7, 1, &mut bytes, |output| output.extend_from_slice(payload));
     bytes
+}
+
+/// The payload of a NOTIFY with a request.
+fn get(path: &str) -> Vec<u8> {
+    Request::get(path).payload()
 }
 
 /// A frame's bytes with a length of their own.
@@ -81,7 +87,7 @@ fn assert_each_ends_its_connection_only(cases: Vec<Case>, greets: bool) {
         bystander.mirror(1, "/before");
         let mut peer = Peer::connect(mirror.address);
         if greets {
-            peer.greet(spop::FRAME_SIZE);
+            peer.greet(FRAME_SIZE);
         }
         peer.try_send(&bytes);
         for _ in 0..acks {
@@ -92,13 +98,13 @@ fn assert_each_ends_its_connection_only(cases: Vec<Case>, greets: bool) {
         bystander.mirror(2, "/after");
         shadow.wait_count(2, wait::LIMIT);
 
-        let line = mirror.wait_told(&format!(" {}: ", peer.name));
+        let line = mirror.wait_told(&format!(" {}: ", peer.name()));
         let status_text = format!("status {} ({})", status.code(), status.text());
         for part in ["WARN", says[0], says[1], &status_text] {
             assert!(line.contains(part), "{name}: {part:?} is not in {line:?}");
         }
         let tally = mirror.finish();
-        assert_eq!(mirror.told(&peer.name).len(), 1, "{name}: one line");
+        assert_eq!(mirror.told(&peer.name()).len(), 1, "{name}: one line");
         assert_eq!(mirror.told("WARN").len(), 1, "{name}: {:?}", mirror.told("WARN"));
         assert_eq!(tally.spop.protocol_errors, 1, "{name}");
         assert_eq!((tally.target().received, tally.target().answers()), (2, 2), "{name}");
@@ -129,7 +135,7 @@ fn mistakes_before_and_in_hello() {
         ),
         Case::new(
             "NOTIFY instead of HELLO",
-            frame(FrameType::Notify, &spop::request(b"GET", b"/", b"")),
+            frame(FrameType::Notify, &get("/")),
             invalid,
             ["NOTIFY frame, offset 11", "may not come here"],
         ),
@@ -189,7 +195,7 @@ fn mistakes_before_and_in_hello() {
 fn frames_that_are_malformed_or_out_of_place() {
     let invalid = Status::Invalid;
     let fragment = frame_with(FrameType::Notify, Flags(0), &[1, b'm']);
-    let good = frame(FrameType::Notify, &spop::request(b"GET", b"/", b""));
+    let good = frame(FrameType::Notify, &get("/"));
     let piece = vec![b'x'; 16_000];
     let mut endless = frame_with(FrameType::Notify, Flags(0), &piece);
     for _ in 0..66 {
@@ -198,7 +204,7 @@ fn frames_that_are_malformed_or_out_of_place() {
     let cases = vec![
         Case::new(
             "a second HELLO",
-            spop::hello(spop::FRAME_SIZE),
+            spop::hello(),
             invalid,
             ["HAPROXY-HELLO frame", "may not come here"],
         ),
@@ -274,7 +280,7 @@ fn messages_that_are_malformed() {
     let mut lies = Vec::new();
     encode_message(b"m", &[(b"a", Value::Null)], &mut lies);
     lies[2] = 9;
-    let good = spop::request(b"GET", b"/", b"");
+    let good = get("/");
     let mut cut = good.clone();
     cut.truncate(good.len() - 1);
     let mut in_two = frame_with(FrameType::Notify, Flags(0), &[1]);
@@ -330,7 +336,7 @@ fn requests_before_the_mistake_are_copied() {
     let shadow = Recorder::start();
     let mut mirror = Mirror::start(&["-u", &shadow.url()]);
     let mut peer = Peer::greeted(mirror.address);
-    let good = frame(FrameType::Notify, &spop::request(b"GET", b"/good", b""));
+    let good = frame(FrameType::Notify, &get("/good"));
     let bad = frame(FrameType::Notify, &[200]);
     peer.send(&[good.as_slice(), &good, &bad, &good].concat());
     shadow.wait_count(2, wait::LIMIT);
@@ -420,7 +426,7 @@ fn a_peer_that_never_says_hello_is_closed() {
     let mut greeted = Peer::greeted(mirror.address);
     let mut silent = Peer::connect(mirror.address);
     let mut slow = Peer::connect(mirror.address);
-    slow.send(&spop::hello(spop::FRAME_SIZE)[..20]);
+    slow.send(&spop::hello()[..20]);
     for peer in [&mut silent, &mut slow] {
         assert_eq!(peer.read(), Said::Disconnect(Status::Timeout));
         assert_eq!(peer.read(), Said::End);
