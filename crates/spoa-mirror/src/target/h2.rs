@@ -45,9 +45,7 @@ impl Connection {
 
 /// Sends `copy` on a task of its own.
 pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, copy: Copy) {
-    let Some(request) =
-        request(&copy, target.shared.config.url.https, &target.shared.config.url.host)
-    else {
+    let Some(request) = request(&copy, target.shared.config.url.https) else {
         target.count_drop(DropReason::Unrepresentable);
         return;
     };
@@ -156,7 +154,7 @@ fn cause(error: &h2::Error) -> Failure {
 
 /// The copy as an HTTP/2 request; `None` when HTTP/2, or the library that speaks it, cannot express
 /// it.
-fn request(copy: &Copy, https: bool, host: &str) -> Option<Request<()>> {
+fn request(copy: &Copy, https: bool) -> Option<Request<()>> {
     let bytes = &copy.bytes;
     let target = bytes.get(copy.layout.target.clone())?;
     let mut request = Request::new(());
@@ -175,10 +173,8 @@ fn request(copy: &Copy, https: bool, host: &str) -> Option<Request<()>> {
         let name = HeaderName::from_bytes(name).ok()?;
         request.headers_mut().append(name, HeaderValue::from_bytes(value).ok()?);
     }
-    let authority = match authority {
-        Some(value) => Authority::try_from(value).ok()?,
-        None => Authority::try_from(host).ok()?,
-    };
+    // `h2` sends no request without an authority: one without Host stays unsent.
+    let authority = Authority::try_from(authority?).ok()?;
     // `http` accepts less than HTTP does, and drops a fragment: what does not come out as it went
     // in is not sent.
     let path = PathAndQuery::try_from(target).ok()?;

@@ -48,7 +48,7 @@ impl Request {
 /// What the recorder does with each request.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
-    /// Answers with this status and body.
+    /// Answers with this status and body; HEAD without the body.
     Respond(u16, Vec<u8>),
     /// Waits, then answers with 200 and an empty body.
     Delay(Duration),
@@ -206,13 +206,13 @@ where
         let (shared, leave) = (Arc::clone(shared), leave.clone());
         tokio::spawn(async move {
             let request = read(number, request).await;
-            let complete = request.complete;
+            let (complete, head) = (request.complete, request.method == "HEAD");
             shared.requests.lock().unwrap().push(request);
             shared.arrived.notify_all();
             let behaviour = shared.behaviour.lock().unwrap().clone();
             if complete {
                 // A client that has gone away is no fault of the recorder.
-                let _ = answer(behaviour, respond, &leave).await;
+                let _ = answer(behaviour, head, respond, &leave).await;
             }
         });
     }
@@ -251,6 +251,7 @@ fn pairs(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
 
 async fn answer(
     behaviour: Behaviour,
+    head: bool,
     mut respond: SendResponse<Bytes>,
     leave: &tokio::sync::mpsc::Sender<bool>,
 ) -> Result<(), h2::Error> {
@@ -275,13 +276,16 @@ async fn answer(
         }
         Behaviour::Disconnect => {
             let _ = leave.try_send(true);
+            // Dropping the handle would reset the stream first.
+            std::future::pending::<()>().await;
             return Ok(());
         }
     };
     let mut response = http::Response::new(());
     *response.status_mut() = http::StatusCode::from_u16(status).expect("a status");
-    let mut stream = respond.send_response(response, body.is_empty())?;
-    if !body.is_empty() {
+    let ends = head || body.is_empty();
+    let mut stream = respond.send_response(response, ends)?;
+    if !ends {
         stream.send_data(Bytes::from(body), true)?;
     }
     Ok(())
