@@ -154,6 +154,24 @@ fn a_client_that_expects_100_continue() {
     });
 }
 
+/// HAProxy answers `100-continue` itself where a body follows, and passes whatever else is expected.
+#[test]
+fn expectations_that_production_gets() {
+    with_each_version(|stage| {
+        for (expect, passed) in
+            [("other", "other"), ("100-continue, other", "other"), ("100-Continue", "")]
+        {
+            let head = format!("POST / HTTP/1.1\r\nHost: h\r\nExpect: {expect}\r\n");
+            let request = format!("{head}Content-Length: 3\r\n\r\nabc");
+            let pair = stage.faithful(request.as_bytes());
+            assert_eq!(pair.shadow.header("expect").unwrap_or_default(), passed);
+        }
+        let without_a_body = b"GET / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\r\n";
+        let pair = stage.faithful(without_a_body);
+        assert_eq!(pair.shadow.header("expect").unwrap(), "100-continue");
+    });
+}
+
 /// Without the body argument, as some configurations have it, a copy cannot have the body: it is not
 /// sent where there was one, and sent where there was none.
 #[test]

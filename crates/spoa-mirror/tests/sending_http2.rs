@@ -242,6 +242,28 @@ fn alpn_decides_unless_told_otherwise() {
     }
 }
 
+/// Interim answers, before the one that counts.
+#[test]
+fn interim_answers_are_skipped() {
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    let ca = authority.write_pem(directory.path());
+    let answer = Response::new(404).body("no").after(103, "link: </a.css>\r\n").after(103, "");
+    let shadow = Recorder::with(Behaviour::respond(answer));
+    let staging = speaks_both(&authority, &shadow);
+    let address = staging.address("tls");
+    let mut stage = Setup::new(VERSION)
+        .args(&format!("-u https://{address} --mirror-ca {}", ca.display()))
+        .start();
+    for number in 0..5 {
+        stage.get("/");
+        let line = stage.wait_copies(number + 1).remove(number);
+        assert_eq!((&line["version"], &line["status"]), (&"HTTP/2".into(), &404.into()));
+    }
+    let counters = stage.finish(&address.to_string());
+    assert_eq!(counters.to_string(), "received 5: answered 4xx 5");
+}
+
 #[test]
 fn a_server_without_http2() {
     let authority = Authority::new();

@@ -155,7 +155,6 @@ impl<'a> Facts<'a> {
     pub fn is_hop_by_hop(&self, name: &[u8]) -> bool {
         let fixed = match name.len() {
             2 => name.eq_ignore_ascii_case(b"te"),
-            6 => name.eq_ignore_ascii_case(b"expect"),
             7 => name.eq_ignore_ascii_case(b"upgrade") || name.eq_ignore_ascii_case(b"trailer"),
             10 => {
                 name.eq_ignore_ascii_case(b"connection") || name.eq_ignore_ascii_case(b"keep-alive")

@@ -45,7 +45,7 @@ impl Pair {
 
 /// Headers that belong to the connection that a request came on (RFC 9110, section 7.6.1, and what older
 /// documents add), or to the framing of its body there.
-const HOP_BY_HOP: [&str; 9] = [
+const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -53,7 +53,6 @@ const HOP_BY_HOP: [&str; 9] = [
     "trailer",
     "upgrade",
     "http2-settings",
-    "expect",
     "transfer-encoding",
 ];
 
