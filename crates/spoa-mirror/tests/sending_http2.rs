@@ -105,15 +105,18 @@ fn copies_are_the_same_request() {
             stage.faithful(
                 b"HEAD /a HTTP/1.1\r\nHost: h\r\nConnection: x-b\r\nX-B: 1\r\nTE: x\r\n\r\n",
             );
+            let many: String =
+                (0..80).map(|n| format!("X-{n}: {}\r\n", "long ".repeat(25))).collect();
+            stage.faithful(format!("GET / HTTP/1.1\r\nHost: h\r\n{many}\r\n").as_bytes());
             stage.faithful(&with_length("DELETE", "/", &noise(5000)));
             stage.faithful(&with_length("POST", "/", b""));
             stage.faithful(&chunked("/", &noise(5000), 500));
             let client = client::h2::Client::connect(stage.stage.haproxy.address("http")).unwrap();
             let request = client::h2::Request::new("PATCH", "/x?y").header("cookie", "c=3");
             client.exchange(&request.body("a body")).unwrap();
-            let copies = stage.shadow.wait_for(9, wait::LIMIT);
-            stage.assert_same(&stage.stage.production.requests()[0], &copies[8]);
-            assert_eq!(stage.stop().to_string(), "received 9: answered 2xx 9");
+            let copies = stage.shadow.wait_for(10, wait::LIMIT);
+            stage.assert_same(&stage.stage.production.requests()[0], &copies[9]);
+            assert_eq!(stage.stop().to_string(), "received 10: answered 2xx 10");
         }
     }
 }
@@ -242,26 +245,40 @@ fn alpn_decides_unless_told_otherwise() {
     }
 }
 
-/// Interim answers, before the one that counts.
+/// Interim answers, before the one that counts; answers that tell a length and have no body.
 #[test]
-fn interim_answers_are_skipped() {
+fn answers_that_are_not_what_they_seem() {
     let authority = Authority::new();
     let directory = tempfile::tempdir().unwrap();
     let ca = authority.write_pem(directory.path());
-    let answer = Response::new(404).body("no").after(103, "link: </a.css>\r\n").after(103, "");
-    let shadow = Recorder::with(Behaviour::respond(answer));
+    let shadow = Recorder::start();
     let staging = speaks_both(&authority, &shadow);
     let address = staging.address("tls");
     let mut stage = Setup::new(VERSION)
         .args(&format!("-u https://{address} --mirror-ca {}", ca.display()))
         .start();
-    for number in 0..5 {
-        stage.get("/");
+    let hinted = Response::new(404).body("no").after(103, "link: </a.css>\r\n").after(103, "");
+    for (number, (method, status, answer)) in [
+        ("GET", 404, hinted.to_bytes(b"GET")),
+        ("HEAD", 200, b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n".to_vec()),
+        ("GET", 304, b"HTTP/1.1 304 No\r\ncontent-length: 1000\r\netag: \"a\"\r\n\r\n".to_vec()),
+        ("GET", 204, b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+        ("GET", 404, hinted.to_bytes(b"GET")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        shadow.set(Behaviour::raw(answer));
+        stage.send(format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
         let line = stage.wait_copies(number + 1).remove(number);
-        assert_eq!((&line["version"], &line["status"]), (&"HTTP/2".into(), &404.into()));
+        assert_eq!(
+            (&line["version"], &line["status"], &line["result"]),
+            (&"HTTP/2".into(), &status.into(), &"ok".into()),
+            "{method} {status}"
+        );
     }
     let counters = stage.finish(&address.to_string());
-    assert_eq!(counters.to_string(), "received 5: answered 4xx 5");
+    assert_eq!(counters.to_string(), "received 5: answered 2xx 2, answered 3xx 1, answered 4xx 2");
 }
 
 #[test]
