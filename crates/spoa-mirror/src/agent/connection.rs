@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use spop_proto::{Connection as Protocol, Error, Event, LENGTH_PREFIX, Notify, Status, needed};
+use spop_proto::{Connection as Protocol, Error, Event, Notify, Status};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
@@ -146,7 +146,7 @@ impl Connection {
     fn take(&mut self, mut input: &[u8]) {
         if !self.stash.is_empty() {
             let mut stash = std::mem::take(&mut self.stash);
-            let complete = complete_frame(&mut stash, &mut input, self.protocol.max_frame_size());
+            let complete = complete_frame(&self.protocol, &mut stash, &mut input);
             if complete {
                 self.frames(&stash);
                 stash.clear();
@@ -175,9 +175,9 @@ impl Connection {
             let frame_limit = self.protocol.max_frame_size();
             while let Some(event) = self.protocol.next_event(rest) {
                 self.greeted |= matches!(event, Event::Hello(_));
+                // What was acknowledged along with a malformed message is mirrored all the same.
                 if let Err(error) = handle(&self.worker, &self.peer, frame_limit, &event) {
-                    failed = Some(error);
-                    break;
+                    failed.get_or_insert(error);
                 }
             }
             if let Some(error) = failed {
@@ -202,19 +202,14 @@ impl Connection {
     }
 }
 
-/// Moves bytes from `input` to `stash` until the frame that begins there is whole, or known to be
-/// over `limit`; false when it is not.
-fn complete_frame(stash: &mut Vec<u8>, input: &mut &[u8], limit: u32) -> bool {
+/// Moves bytes from `input` to `stash` until the frame that begins there is whole, or enough of it
+/// is there to refuse it; false when more must come.
+fn complete_frame(protocol: &Protocol, stash: &mut Vec<u8>, input: &mut &[u8]) -> bool {
     loop {
-        let wanted = match needed(stash) {
-            Some(wanted) if wanted > limit as usize + LENGTH_PREFIX => return true,
-            Some(wanted) => wanted,
-            None => LENGTH_PREFIX,
-        };
-        if stash.len() >= wanted && stash.len() > LENGTH_PREFIX {
+        let missing = protocol.wanted(stash).saturating_sub(stash.len());
+        if missing == 0 {
             return true;
         }
-        let missing = wanted.saturating_sub(stash.len()).max(1);
         if input.is_empty() {
             return false;
         }
@@ -287,11 +282,12 @@ mod tests {
     use super::*;
 
     /// Puts a frame in pieces together.
-    fn complete(pieces: &[&[u8]], limit: u32) -> (bool, Vec<u8>, usize) {
+    fn complete(pieces: &[&[u8]]) -> (bool, Vec<u8>, usize) {
+        let protocol = Protocol::new(spop_proto::Settings::default());
         let (mut stash, mut complete, mut left) = (Vec::new(), false, 0);
         for piece in pieces {
             let mut input = *piece;
-            complete = complete_frame(&mut stash, &mut input, limit);
+            complete = complete_frame(&protocol, &mut stash, &mut input);
             left = input.len();
         }
         (complete, stash, left)
@@ -299,17 +295,23 @@ mod tests {
 
     #[test]
     fn a_stash_takes_one_frame_and_no_more() {
-        let frame = [0, 0, 0, 3, 1, 2, 3];
-        assert_eq!(complete(&[&frame[..1], &frame[1..5]], 10), (false, frame[..5].to_vec(), 0));
-        let (whole, stash, left) = complete(&[&frame[..2], &frame[2..], &[9, 9]], 10);
+        let frame = [0, 0, 0, 9, 1, 0, 0, 0, 1, 0, 0, 7, 7];
+        assert_eq!(complete(&[&frame[..1], &frame[1..5]]), (false, frame[..5].to_vec(), 0));
+        let (whole, stash, left) = complete(&[&frame[..2], &frame[2..]]);
+        assert!(whole);
+        assert_eq!((stash, left), (frame.to_vec(), 0));
+        let more: Vec<u8> = frame[2..].iter().chain(&[9, 9]).copied().collect();
+        let (whole, stash, left) = complete(&[&frame[..2], &more]);
         assert!(whole);
         assert_eq!((stash, left), (frame.to_vec(), 2));
     }
 
     #[test]
     fn a_stash_does_not_grow_for_a_frame_over_the_limit() {
-        let (known, stash, left) = complete(&[&[0, 0], &[1, 0, 7, 7, 7]], 10);
+        let (known, stash, left) = complete(&[&[0xff, 0xff], &[0xff, 0xff, 1, 7, 7]]);
         assert!(known);
-        assert_eq!((stash.len(), left), (4, 3));
+        assert_eq!((stash.len(), left), (5, 2));
+        let (known, _, _) = complete(&[&[0xff; 4]]);
+        assert!(!known, "the type of the frame is still to come");
     }
 }
