@@ -94,7 +94,10 @@ fn haproxy_starts_and_ends_it(version: Version) {
 fn survives_reloads(version: Version, listen: &str, server: &str) {
     let mut stage = Stage::start(version, listen, server);
     stage.wait_mirrored("/first");
-    let load = Load::builder(stage.haproxy.address("http")).threads(2).start();
+    // A connection for each request: those that stay are closed at a reload, perhaps just as the next
+    // request comes.
+    let load =
+        Load::builder(stage.haproxy.address("http")).threads(2).requests_per_connection(1).start();
     for round in 0..2 {
         let old = stage.pid();
         stage.haproxy.reload();
