@@ -71,7 +71,7 @@ fn serve(
         .enable_all()
         .build()
         .map_err(|error| format!("cannot make an event loop: {error}"))?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let listeners = bind(&config).await?;
         let targets = targets(&config).await?;
         let plan = Plan {
@@ -123,7 +123,11 @@ fn serve(
             reporter.report(&last);
         }
         Err("ended at once by a second signal".to_owned())
-    })
+    });
+    // Dropped, it would wait for a lookup of a name that nobody needs any more: half a minute when the
+    // name server does not answer.
+    runtime.shutdown_background();
+    served
 }
 
 fn ack_actions(config: &Config) -> Vec<u8> {
