@@ -5,9 +5,10 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write};
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use support::bodies::{noise, with_length};
@@ -206,70 +207,71 @@ fn an_answer_that_brings_the_end_of_its_connection() {
     let directory = tempfile::tempdir().unwrap();
     let ca = authority.write_pem(directory.path());
     for (scheme, tls) in [("http", None), ("https", Some(identity.server_config(&["http/1.1"])))] {
-        let address = answers_once_for_each_connection(30, tls);
+        let (go, gone) = std::sync::mpsc::sync_channel(1);
+        let address = answers_once_for_each_connection(20, tls, gone);
         let mut stage = Setup::new(VERSION)
             .args("--max-in-flight 1")
             .args(&format!("-u {scheme}://{address} --mirror-ca {}", ca.display()))
             .start();
-        // All at once, so that copies wait for each other.
-        std::thread::scope(|scope| {
-            for _ in 0..10 {
-                scope.spawn(|| (0..3).for_each(|_| drop(stage.get("/"))));
-            }
-        });
-        stage.wait_copies(30);
+        for _ in 0..20 {
+            stage.get("/");
+        }
+        // The first one is under way, the others wait for it.
+        go.send(()).unwrap();
+        stage.wait_copies(20);
         let counters = stage.finish(&address.to_string());
-        assert_eq!(counters.to_string(), "received 30: answered 2xx 30", "{scheme}");
+        assert_eq!(counters.to_string(), "received 20: answered 2xx 20", "{scheme}");
     }
 }
 
-/// A server that takes so many connections, and answers one request on each with the end of the connection in
-/// the same packet.
+/// A server that takes so many connections, one after the other, and answers one request on each, from when it
+/// is told to. In the answer's packet comes the end of the connection; with TLS, the end of the session.
 fn answers_once_for_each_connection(
     count: usize,
     tls: Option<Arc<rustls::ServerConfig>>,
+    go: Receiver<()>,
 ) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
-        for stream in listener.incoming().take(count) {
-            let stream = stream.unwrap();
-            let handle = stream.try_clone().unwrap();
+        for (number, tcp) in listener.incoming().take(count).enumerate() {
+            let tcp = tcp.unwrap();
+            let wait = || {
+                if number == 0 {
+                    go.recv().unwrap();
+                }
+            };
             match &tls {
-                None => answer_and_end(stream, &handle, |_| {}),
+                None => {
+                    answer_once(&mut &tcp, &tcp, wait);
+                    tcp.shutdown(Shutdown::Write).unwrap();
+                }
                 Some(config) => {
                     let session = rustls::ServerConnection::new(Arc::clone(config)).unwrap();
-                    let stream = rustls::StreamOwned::new(session, stream);
-                    answer_and_end(stream, &handle, |stream| {
-                        stream.conn.send_close_notify();
-                        stream.flush().unwrap();
-                    });
+                    let mut stream = rustls::StreamOwned::new(session, &tcp);
+                    answer_once(&mut stream, &tcp, wait);
+                    stream.conn.send_close_notify();
+                    stream.flush().unwrap();
+                    socket2::SockRef::from(&tcp).set_tcp_cork(false).unwrap();
                 }
             }
+            let _ = (&mut &tcp).read_to_end(&mut Vec::new());
         }
     });
     address
 }
 
-fn answer_and_end<S: std::io::Read + Write>(
-    mut stream: S,
-    tcp: &TcpStream,
-    say_goodbye: impl FnOnce(&mut S),
-) {
+/// Reads a request and writes the answer, which waits in the kernel for what follows it.
+fn answer_once(stream: &mut (impl Read + Write), tcp: &TcpStream, wait: impl FnOnce()) {
     let mut request = Vec::new();
     let mut byte = [0];
     while !request.ends_with(b"\r\n\r\n") {
-        if !matches!(stream.read(&mut byte), Ok(1)) {
-            return;
-        }
+        stream.read_exact(&mut byte).unwrap();
         request.push(byte[0]);
     }
-    // What is written waits for the end of the connection.
+    wait();
     socket2::SockRef::from(tcp).set_tcp_cork(true).unwrap();
     stream.write_all(&Response::ok("bye").to_bytes(b"GET")).unwrap();
-    say_goodbye(&mut stream);
-    tcp.shutdown(Shutdown::Write).unwrap();
-    let _ = (&mut &*tcp).read_to_end(&mut Vec::new());
 }
 
 #[test]
