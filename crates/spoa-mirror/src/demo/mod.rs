@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use backend::{Backend, Received};
@@ -91,7 +92,7 @@ async fn demo(arguments: &DemoArgs) -> Result<bool, String> {
         }
     };
     let mut tally = Round::default();
-    let interrupted = tokio::signal::ctrl_c();
+    let interrupted = interrupted()?;
     tokio::pin!(interrupted);
     'rounds: loop {
         for sample in SAMPLES {
@@ -101,12 +102,12 @@ async fn demo(arguments: &DemoArgs) -> Result<bool, String> {
                     tally.sent += 1;
                     tally.copied += u32::from(round?);
                 }
-                _ = &mut interrupted => break 'rounds,
+                () = &mut interrupted => break 'rounds,
             }
             if !arguments.once {
                 tokio::select! {
                     () = sleep(PAUSE) => {}
-                    _ = &mut interrupted => break 'rounds,
+                    () = &mut interrupted => break 'rounds,
                 }
             }
         }
@@ -123,6 +124,19 @@ async fn demo(arguments: &DemoArgs) -> Result<bool, String> {
     }
     show::line(&format!("{} of {} requests were copied.", tally.copied, tally.sent));
     Ok(tally.sent > 0 && tally.copied == tally.sent)
+}
+
+/// Ready once somebody ends the demonstration: its processes must not stay behind.
+fn interrupted() -> Result<impl Future<Output = ()>, String> {
+    let failed = |error: io::Error| format!("no signals: {error}");
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 #[derive(Default)]
