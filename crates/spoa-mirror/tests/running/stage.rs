@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use testbed::backend::{Behaviour, Recorder, Request, Response};
 use testbed::client::http1;
 use testbed::haproxy::{Guide, Haproxy, Version};
-use testbed::{ports, wait};
+use testbed::wait;
 
 use super::mirror::Mirror;
 use super::tally::Tally;
@@ -22,17 +22,10 @@ pub struct Stage {
 impl Stage {
     /// Starts it; `change` adapts HAProxy's configuration.
     pub fn start(version: Version, change: impl FnOnce(Guide) -> Guide) -> Self {
-        Self::with_args(version, &[], change)
-    }
-
-    /// Starts it with more arguments for the program.
-    pub fn with_args(version: Version, args: &[&str], change: impl FnOnce(Guide) -> Guide) -> Self {
         let production = production();
         let shadow = Recorder::start();
         let url = shadow.url();
-        let mut all = vec!["-r", "0", "-u", url.as_str(), "-i", "1s"];
-        all.extend(args);
-        let mirror = Mirror::start_at(ports::free_addr(), &all);
+        let mirror = Mirror::start(&["-r", "0", "-u", &url, "-i", "1s"]);
         let guide = Guide::new(production.address()).agent(mirror.address);
         let haproxy = change(guide).start(version);
         Self { production, shadow, mirror, haproxy }
@@ -56,12 +49,6 @@ impl Stage {
     /// Waits until the shadow has received `count` requests in all, and gives them.
     pub fn copies(&self, count: usize) -> Vec<Request> {
         self.shadow.wait_for(count, wait::LIMIT)
-    }
-
-    /// Waits until the program has counted `count` messages, of whatever use: then each request so far
-    /// has been copied, or never will be.
-    pub fn wait_messages(&self, count: u64) -> Tally {
-        self.mirror.wait_report(|tally| tally.spop.messages >= count)
     }
 
     /// Ends the program: gives its last counters, after asserting that the shadow received what they say
