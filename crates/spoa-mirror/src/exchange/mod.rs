@@ -125,7 +125,7 @@ impl<'a> Parts<'a> {
                 b"path" | b"pathq" => &mut parts.path,
                 b"query" => &mut parts.query,
                 b"ver" => &mut parts.version,
-                b"hdrs" => &mut parts.headers,
+                b"hdrs" | b"headers" => &mut parts.headers,
                 b"body" => &mut parts.body,
                 b"body_size" => &mut parts.body_size,
                 _ => continue,
