@@ -122,7 +122,8 @@ pub struct AgentArgs {
     #[arg(short = 'P', long, value_name = "PORT[-PORT]", value_parser = parse_ports,
           help_heading = "Copies")]
     mirror_local_port: Option<RangeInclusive<u16>>,
-    /// The header that marks copies and counts how often a request was copied; `none` marks nothing
+    /// The header that marks copies and counts how often a request was copied; `none` marks nothing,
+    /// and nothing then stops a loop
     #[arg(long, value_name = "NAME", default_value = "x-shadow", help_heading = "Copies")]
     marker_header: String,
     /// Do not copy a request that was copied this many times already

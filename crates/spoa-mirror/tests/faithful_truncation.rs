@@ -68,6 +68,22 @@ fn a_part_of_a_body_is_not_sent_for_the_whole() {
     }
 }
 
+/// Where HAProxy does not wait for bodies, a chunked one arrives empty: nothing tells it from one that
+/// is empty.
+#[test]
+fn a_chunked_body_of_which_nothing_came_is_not_sent_as_empty() {
+    for version in Version::ALL {
+        let mut stage = Setup::new(version).start_with_shadow("");
+        stage.stage.send(&chunked("/", b"", 1));
+        assert_eq!(stage.stage.production.take().len(), 1);
+        stage.faithful(&with_length("POST", "/", b""));
+        let counters = stage.stop();
+        assert_eq!(counters.to_string(), "received 2: answered 2xx 1, dropped truncated-body 1");
+        let hints = stage.stage.told("bodies do not arrive whole");
+        assert!(hints[0].contains("option http-buffer-request"), "{hints:?}");
+    }
+}
+
 #[test]
 fn a_part_of_a_body_is_sent_when_wanted_with_its_own_length_and_marked() {
     for version in Version::ALL {

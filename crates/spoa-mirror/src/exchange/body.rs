@@ -26,8 +26,8 @@ pub enum Completeness {
         /// The length that the headers or HAProxy state.
         expected: u64,
     },
-    /// It has no stated length and comes close to what HAProxy's buffer holds, or the message does
-    /// not hand over bodies at all.
+    /// It has no stated length and comes close to what HAProxy's buffer holds, or nothing of it
+    /// came: the client sent none, HAProxy did not wait for it, or the message does not hand it over.
     Unknown,
     /// More bytes than Content-Length says.
     Overlong,
@@ -64,8 +64,9 @@ impl Body<'_> {
         if let Some(expected) = self.stated_size.filter(|&size| size > received) {
             return Completeness::Truncated { expected };
         }
-        if !facts.chunked && received == 0 {
-            return Completeness::Complete;
+        if received == 0 {
+            // A chunked body without a byte is what comes when HAProxy does not wait for bodies.
+            return if facts.chunked { Completeness::Unknown } else { Completeness::Complete };
         }
         let used = payload_len + BUFFER_OVERHEAD + HEADER_OVERHEAD * facts.count + MAX_REWRITE;
         if !self.given || used >= frame_limit as usize {
@@ -98,11 +99,16 @@ mod tests {
     #[test]
     fn a_chunked_body_is_sure_only_well_below_the_buffer() {
         assert_eq!(judge(12, None, true), Completeness::Complete);
-        assert_eq!(judge(0, None, true), Completeness::Complete);
         assert_eq!(judge(14_000, None, true), Completeness::Complete);
         // What HAProxy 2.6 and 3.4 hand over of a longer chunked body with the default buffer.
         assert_eq!(judge(15_087, None, true), Completeness::Unknown);
         assert_eq!(judge(15_095, None, true), Completeness::Unknown);
+    }
+
+    #[test]
+    fn a_chunked_body_of_which_nothing_came_is_not_known_to_be_empty() {
+        assert_eq!(judge(0, None, true), Completeness::Unknown);
+        assert_eq!(judge(0, None, false), Completeness::Complete);
     }
 
     #[test]

@@ -508,7 +508,9 @@ impl Target {
              `option http-buffer-request` to the frontend"
                 .to_owned()
         } else if received == 0 {
-            "HAProxy did not wait for the body; add `option http-buffer-request` to the frontend"
+            "nothing of a body came that the headers announce: HAProxy did not wait for it; add \
+             `option http-buffer-request` to the frontend (a chunked body that is empty cannot be \
+             told from this)"
                 .to_owned()
         } else if let Completeness::Truncated { expected } = completeness {
             format!(
