@@ -90,8 +90,8 @@ impl Connection {
         std::mem::take(&mut self.state.borrow_mut().spare)
     }
 
-    /// Whether a copy may be sent now; `careful` says to ask the kernel whatever the connection's age.
-    pub(super) fn is_usable(&self, now: Instant, careful: bool) -> bool {
+    /// Whether a copy may be sent now.
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
         let state = self.state.borrow();
         if state.ended || state.under_way.is_some() {
             return false;
@@ -99,7 +99,7 @@ impl Connection {
         // Nothing may have come on an idle connection: neither its end nor a byte.
         let socket = self.stream.as_ref();
         let look = || SockRef::from(socket).peek(&mut [std::mem::MaybeUninit::uninit()]);
-        let seen = if careful || now.duration_since(state.idle_since) >= FRESH {
+        let seen = if now.duration_since(state.idle_since) >= FRESH {
             look()
         } else {
             // What the event loop has heard of already, it tells without a system call.
@@ -427,16 +427,10 @@ fn answer(answered: Answered, time: Duration, cut: bool, unparsable: bool) -> Se
 fn at_end(target: &Rc<Target>, connection: &Connection) -> Failure {
     let mut state = connection.state.borrow_mut();
     if state.under_way.is_none() {
-        if state.idle_since.elapsed() < FRESH {
-            target.closes_early.set(true);
-        }
         return Failure::Closed;
     }
     match state.reader.end() {
-        End::Nothing => {
-            target.closes_early.set(true);
-            Failure::Closed
-        }
+        End::Nothing => Failure::Closed,
         End::Incomplete => Failure::IncompleteAnswer,
         End::Whole => {
             let answered = state.reader.answered();

@@ -13,7 +13,7 @@ pub mod resolve;
 mod response;
 mod tls;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -117,9 +117,6 @@ pub struct Target {
     shared: Arc<Shared>,
     context: Rc<Context>,
     connector: Rc<Connector>,
-    /// The target has closed a connection that was about to be used, unannounced: from then on each
-    /// one is looked at before a copy is risked on it.
-    closes_early: Cell<bool>,
     state: RefCell<State>,
 }
 
@@ -151,7 +148,6 @@ impl Target {
             connector: Rc::new(Connector::new(Arc::clone(&shared), tls, addresses)),
             shared,
             context,
-            closes_early: Cell::new(false),
             state: RefCell::new(State {
                 tally: Tally::default(),
                 queue: VecDeque::new(),
@@ -242,7 +238,7 @@ impl Target {
             return None;
         }
         while let Some(connection) = state.idle.pop() {
-            if connection.is_usable(now, self.closes_early.get()) {
+            if connection.is_usable(now) {
                 return Some(connection);
             }
         }
@@ -332,7 +328,7 @@ impl Target {
                 continue;
             }
             let Some(connection) = self.state.borrow_mut().idle.pop() else { break };
-            if !connection.is_usable(now, self.closes_early.get()) {
+            if !connection.is_usable(now) {
                 continue;
             }
             let Some(copy) = self.next_copy(now) else {

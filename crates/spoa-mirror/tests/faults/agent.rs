@@ -1,9 +1,11 @@
 //! Faults of the program itself: killed, stopped, out of descriptors, its log in trouble.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use testbed::agent::{Agent, Signal};
 use testbed::backend::Recorder;
 use testbed::haproxy::Version;
@@ -20,7 +22,7 @@ on_haproxy! {
     log_disk_full: V2_6, V3_4;
     output_closed: V2_6, V3_4;
     output_broken: V2_6, V3_4;
-    output_not_read: V2_6, V3_4;
+    log_not_read: V2_6, V3_4;
 }
 
 /// More than any client may have to wait: HAProxy's `timeout processing` is half a second, and a
@@ -129,33 +131,43 @@ fn output_closed(version: Version) {
 
 /// The program that read the output is gone.
 fn output_broken(version: Version) {
-    output_into_a_pipe(version, false);
-}
-
-/// The program that should read the output does not: the pipe is full, and writing to it stands still.
-fn output_not_read(version: Version) {
-    output_into_a_pipe(version, true);
-}
-
-fn output_into_a_pipe(version: Version, keep_reader: bool) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("output");
-    let mode = nix::sys::stat::Mode::S_IRWXU;
-    nix::unistd::mkfifo(&path, mode).unwrap();
-    // A reader that does not wait for a writer.
-    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
-    let mut reader = Some(OpenOptions::new().read(true).custom_flags(flags).open(&path).unwrap());
+    let pipe = Pipe::new();
     let target = Recorder::start();
-    let shell = Agent::builder("/bin/sh").env("OUTPUT", &path).args([
+    let shell = Agent::builder("/bin/sh").env("OUTPUT", &pipe.path).args([
         "-c",
         r#"exec "$0" "$@" >"$OUTPUT""#,
         PROGRAM,
     ]);
-    let setup = Setup::new(version).builder(shell).args("--log-format json");
-    let mut scene = setup.start(&target.url());
-    if !keep_reader {
-        reader = None;
-    }
+    let mut scene = Setup::new(version).builder(shell).start(&target.url());
+    drop(pipe);
     every_copy_arrives(&mut scene, &target);
-    drop(reader);
+}
+
+/// The log is a pipe that nobody reads: once it is full, writing to it stands still, and more lines come
+/// than the program keeps.
+fn log_not_read(version: Version) {
+    let pipe = Pipe::new();
+    let target = Recorder::start();
+    let args = format!("--log-format json -l A:{}", pipe.path.display());
+    let mut scene = Setup::new(version).args(&args).start(&target.url());
+    every_copy_arrives(&mut scene, &target);
+}
+
+/// A named pipe and its reading end, from which nothing is read.
+struct Pipe {
+    path: PathBuf,
+    _reader: File,
+    _directory: TempDir,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // Without it, opening would wait for a writer.
+        let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let reader = OpenOptions::new().read(true).custom_flags(flags).open(&path).unwrap();
+        Self { path, _reader: reader, _directory: directory }
+    }
 }

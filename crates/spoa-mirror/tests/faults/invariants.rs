@@ -222,6 +222,27 @@ fn memory_has_a_ceiling() {
     assert!(peak <= limits.memory(), "{} kB for {account:#?}", peak >> 10);
 }
 
+/// What the socket does not take at once goes out as the target reads; nobody waits for that.
+#[test]
+fn a_copy_that_no_socket_buffer_holds_arrives_whole() {
+    const FRAME: u32 = 14 << 20;
+    let pause = Duration::from_millis(300);
+    let target =
+        Recorder::builder().receive_buffer(4096).behaviour(Behaviour::deaf(pause, good())).start();
+    let mirror = Mirror::start(&[&target.url()], "--max-frame-size 16M");
+    let mut client = SpopClient::open(mirror.address).unwrap();
+    client.hello(FRAME).unwrap();
+    let body: Vec<u8> = (0..=250).cycle().take(12 << 20).collect();
+    client.notify(1, 1, &Request::post("/large", body.clone()).payload()).unwrap();
+    assert_eq!(client.acks(1).unwrap(), [(1, 1)]);
+    // While it is on its way, others are acknowledged and arrive over other connections.
+    gets(&mut client, 2..10);
+    let requests = target.wait_for(9, wait::LIMIT);
+    let large = requests.iter().find(|request| request.target() == b"/large");
+    assert!(large.is_some_and(|request| request.complete && request.body == body));
+    assert_eq!(mirror.end().targets[0].answered, labels([("2xx", 9)]));
+}
+
 #[test]
 fn a_queue_is_bounded_by_count() {
     let target = Recorder::with(Behaviour::mute());
