@@ -93,7 +93,7 @@ fn slow(version: Version) {
     let target = Recorder::start();
     let limits = Limits { queue_bytes: 1 << 20, ..Limits::SMALL };
     let mut scene = Setup::new(version).limits(limits).start(&target.url());
-    let clients = |scene: &Scene, run| {
+    let clients = |scene: &Scene, run: u64| {
         scene.clients().request(move |number| post(run * 10_000 + number, 10_000))
     };
     let before = scene.run(clients(&scene, 0), LOAD, |_| {});
