@@ -243,6 +243,48 @@ fn a_copy_that_no_socket_buffer_holds_arrives_whole() {
     assert_eq!(mirror.end().targets[0].answered, labels([("2xx", 9)]));
 }
 
+/// An answer is counted as it comes and thrown away, whatever its length.
+#[test]
+fn a_large_answer_takes_no_memory() {
+    let target = Recorder::with(Behaviour::huge_body(1 << 28));
+    let mirror = Mirror::start(&[&target.url()], "--max-answer 1G --timeout 1m");
+    gets(&mut mirror.connect(), 0..1);
+    // The line says how much came.
+    mirror.agent.wait_line(Duration::from_secs(60), |line| line.contains(" 200 0/268435456 "));
+    let (peak, most) = (mirror.agent.peak_rss(), Limits::SMALL.memory());
+    assert!(peak <= most, "{} kB", peak >> 10);
+    assert_eq!(mirror.end().targets[0].answered, labels([("2xx", 1)]));
+}
+
+/// The program reads no more from a peer than it can answer, and gives it up after a while.
+#[test]
+fn a_peer_that_does_not_read_its_acks_is_closed() {
+    let target = Recorder::builder().record(false).start();
+    let mirror = Mirror::start(&[&target.url()], "--max-queue 10");
+    let mut deaf = mirror.connect();
+    let frames = deaf.frame(1, 1, &get(1)).unwrap().repeat(500);
+    let sender = std::thread::spawn(move || {
+        let mut sent = 0;
+        // Ends when the program closes the connection.
+        while deaf.send(&frames).is_ok() {
+            sent += 500;
+        }
+        sent
+    });
+    let mut other = mirror.connect();
+    let mut number = 10;
+    wait::holds(2 * wait::LIMIT, "the end of the connection", || {
+        gets(&mut other, number..number + 1);
+        number += 1;
+        sender.is_finished()
+    });
+    let sent = sender.join().unwrap();
+    let (peak, most) = (mirror.agent.peak_rss(), Limits::SMALL.memory());
+    assert!(peak <= most, "{} kB for {sent} requests", peak >> 10);
+    let books = mirror.end();
+    assert!(books.spop.notifies <= sent + 500 + number, "{sent} sent: {books:#?}");
+}
+
 #[test]
 fn a_queue_is_bounded_by_count() {
     let target = Recorder::with(Behaviour::mute());
