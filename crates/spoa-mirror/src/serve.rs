@@ -72,8 +72,9 @@ fn serve(
         .build()
         .map_err(|error| format!("cannot make an event loop: {error}"))?;
     let served = runtime.block_on(async {
-        let listeners = bind(&config).await?;
+        // HAProxy must not be let in before somebody answers it: names are looked up first.
         let targets = targets(&config).await?;
+        let listeners = bind(&config).await?;
         let plan = Plan {
             settings: Settings {
                 max_frame_size: config.agent.max_frame_size,
