@@ -9,9 +9,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{
-    AgentConfig, Config, CopyLines, HttpVersion, Limits, ListenAddress, LocalEnd, LogConfig,
-    LogFile, LogFormat, Marker, MirrorUrl, TargetConfig, TlsConfig, TruncatedBody, parse_ports,
-    parse_size, parse_time,
+    AdminConfig, AgentConfig, Config, CopyLines, HttpVersion, Limits, ListenAddress, LocalEnd,
+    LogConfig, LogFile, LogFormat, Marker, MirrorUrl, TargetConfig, TlsConfig, TruncatedBody,
+    parse_ports, parse_size, parse_time,
 };
 
 const EXAMPLES: &str = "\
@@ -267,14 +267,17 @@ impl AgentArgs {
             queue: self.max_queue as usize,
             queue_bytes: usize::try_from(self.max_queue_bytes).unwrap_or(usize::MAX),
             max_age: self.max_queue_age,
+            ..Limits::default()
         };
-        let tls = TlsConfig { ca: self.mirror_ca.clone(), insecure: self.mirror_insecure };
+        let tls = TlsConfig {
+            ca: self.mirror_ca.clone(),
+            insecure: self.mirror_insecure,
+            ..TlsConfig::default()
+        };
         let mut targets: Vec<TargetConfig> = Vec::new();
         for url in self.mirror_url {
             let name = target_name(&url, &targets);
             targets.push(TargetConfig {
-                name,
-                url,
                 http: self.mirror_http,
                 truncated_body: self.truncated_body,
                 limits,
@@ -283,10 +286,13 @@ impl AgentArgs {
                 max_answer: self.max_answer,
                 tls: tls.clone(),
                 local: local.clone(),
+                ..TargetConfig::new(name, url)
             });
         }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let config = Config {
+            file: None,
+            admin: AdminConfig::default(),
             agent: AgentConfig {
                 listen,
                 backlog: self.connection_backlog,

@@ -123,8 +123,30 @@ impl Failure {
 }
 
 labelled! {
+    /// What kind of reason a drop has: who must do something about it, if anybody.
+    DropClass {
+        /// The configuration says so: nothing is wrong.
+        Configured = "configured",
+        /// The request as HAProxy handed it over cannot be copied.
+        Request = "request",
+        /// The target or this machine takes no more.
+        Overload = "overload",
+        /// The program ends.
+        Shutdown = "shutdown",
+    }
+}
+
+labelled! {
     /// Why a copy was not to be sent.
     DropReason {
+        /// The target's rules leave the request out.
+        NotMatched = "not-matched",
+        /// The target's sample leaves the request out.
+        NotSampled = "not-sampled",
+        /// The target is paused.
+        Paused = "paused",
+        /// The body is longer than the target shall get.
+        BodyTooLarge = "body-too-large",
         /// HAProxy handed over only a part of the body, or it cannot be told.
         TruncatedBody = "truncated-body",
         /// HAProxy handed over only a part of the headers.
@@ -139,6 +161,12 @@ labelled! {
         Upgrade = "upgrade",
         /// HTTP/2 cannot express the request.
         Unrepresentable = "unrepresentable",
+        /// The copy cannot be altered as configured: its body is not what a rule needs.
+        NotRewritable = "not-rewritable",
+        /// The target gets no more copies in this time.
+        RateLimit = "rate-limit",
+        /// The target failed too often, and is left alone for a while.
+        BreakerOpen = "breaker-open",
         /// The queue holds as many copies as it may.
         QueueFull = "queue-full",
         /// The queue holds as many bytes as it may.
@@ -151,10 +179,38 @@ labelled! {
 }
 
 impl DropReason {
+    /// What kind of reason it is.
+    #[must_use]
+    pub fn class(self) -> DropClass {
+        match self {
+            Self::NotMatched | Self::NotSampled | Self::Paused | Self::BodyTooLarge => {
+                DropClass::Configured
+            }
+            Self::TruncatedBody
+            | Self::TruncatedHeaders
+            | Self::Malformed
+            | Self::Loop
+            | Self::Connect
+            | Self::Upgrade
+            | Self::Unrepresentable
+            | Self::NotRewritable => DropClass::Request,
+            Self::RateLimit
+            | Self::BreakerOpen
+            | Self::QueueFull
+            | Self::QueueBytes
+            | Self::TooOld => DropClass::Overload,
+            Self::Shutdown => DropClass::Shutdown,
+        }
+    }
+
     /// What it means and what can be done, for people.
     #[must_use]
     pub fn explanation(self) -> &'static str {
         match self {
+            Self::NotMatched => "the target's rules leave it out",
+            Self::NotSampled => "the target's sample leaves it out",
+            Self::Paused => "the target is paused",
+            Self::BodyTooLarge => "its body is longer than `max-body`",
             Self::TruncatedBody => "HAProxy handed over only a part of its body",
             Self::TruncatedHeaders => {
                 "HAProxy handed over only a part of its headers; raise tune.bufsize, or \
@@ -172,6 +228,12 @@ impl DropReason {
             Self::Unrepresentable => {
                 "HTTP/2 cannot express it; `--mirror-http 1.1` copies it byte for byte"
             }
+            Self::NotRewritable => {
+                "its body is not the JSON that a rule on its fields needs, and must not be sent as \
+                 it is"
+            }
+            Self::RateLimit => "the target gets no more in this time (`limit.rate`)",
+            Self::BreakerOpen => "the target failed too often and is left alone for a while",
             Self::QueueFull => {
                 "the target is too slow, and as many copies wait as may (--max-queue)"
             }

@@ -53,7 +53,7 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 /// One message: its name and arguments.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Message<'a> {
     /// The name from HAProxy's `spoe-message` line.
     pub name: &'a [u8],

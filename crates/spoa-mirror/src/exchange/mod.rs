@@ -29,6 +29,8 @@ pub struct Exchange<'a> {
     pub headers: Headers<'a>,
     /// The body.
     pub body: Body<'a>,
+    /// The message that it was read from, for its other arguments.
+    pub message: Message<'a>,
 }
 
 /// The HTTP version of a request.
@@ -165,7 +167,7 @@ impl<'a> Exchange<'a> {
             given: parts.body.is_some_and(|body| body.as_bytes().is_some()),
             stated_size: parts.body_size.and_then(|size| size.as_u64()),
         };
-        Ok(Self { method, target, version, headers, body })
+        Ok(Self { method, target, version, headers, body, message: *message })
     }
 }
 

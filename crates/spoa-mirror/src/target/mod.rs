@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 use crate::config::{Marker, TargetConfig};
 use crate::exchange::{Completeness, Exchange, Facts, HeaderError};
 use crate::log::{CopyLine, CopyLog, Throttle, suppressed};
-use crate::outcome::{Answer, DropReason, Failure, Tally};
+use crate::outcome::{Answer, DropClass, DropReason, Failure, Tally};
 use crate::policy;
 
 use answer::Settled;
@@ -480,7 +480,7 @@ impl Target {
     fn count_drop(&self, reason: DropReason) {
         let mut state = self.state.borrow_mut();
         state.tally.count_drop(reason);
-        if reason == DropReason::Shutdown {
+        if matches!(reason.class(), DropClass::Configured | DropClass::Shutdown) {
             return;
         }
         if let Some(more) = state.drops[reason as usize].allow(Instant::now()) {

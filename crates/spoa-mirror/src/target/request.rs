@@ -182,6 +182,8 @@ fn write_decimal(mut number: u64, output: &mut Vec<u8>) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use spop_proto::Message;
+
     use super::*;
     use crate::config::tests_support::target;
     use crate::exchange::{Body, Headers};
@@ -204,6 +206,7 @@ mod tests {
             version,
             headers: Headers::Block(&block),
             body: Body { bytes: body, given: true, stated_size: None },
+            message: Message::default(),
         };
         let facts = Facts::gather(&exchange.headers, Some("x-shadow")).unwrap();
         let mut output = Vec::new();
@@ -245,6 +248,7 @@ mod tests {
             version: Version::Later,
             headers: Headers::Text(b""),
             body: Body { bytes: b"", given: true, stated_size: None },
+            message: Message::default(),
         };
         for (method, line) in
             [(&b"OPTIONS"[..], &b"OPTIONS * HTTP/1.1\r\n"[..]), (b"GET", b"GET / HTTP/1.1\r\n")]

@@ -1,5 +1,7 @@
 //! Which requests are copied: one answer for each target, with one reason for each refusal. No I/O.
 
+pub mod view;
+
 use crate::config::{Marker, TargetConfig, TruncatedBody};
 use crate::exchange::{Completeness, Exchange, Facts, HeaderError};
 use crate::outcome::DropReason;
