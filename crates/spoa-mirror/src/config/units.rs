@@ -117,6 +117,12 @@ impl Share {
         Ok(Self { millionths: millionths as u32 })
     }
 
+    /// So many millionths; everything where there are more.
+    #[must_use]
+    pub fn of_millionths(millionths: u32) -> Self {
+        Self { millionths: millionths.min(Self::ALL.millionths) }
+    }
+
     /// In millionths of the whole.
     #[must_use]
     pub fn millionths(self) -> u32 {

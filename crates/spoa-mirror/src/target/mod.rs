@@ -8,6 +8,7 @@ mod answer;
 mod connect;
 mod h1;
 mod h2;
+mod live;
 mod request;
 pub mod resolve;
 mod response;
@@ -34,6 +35,7 @@ use answer::Settled;
 use connect::{ConnectError, Connector, Link};
 use request::Layout;
 
+pub use live::{Live, Overrides};
 pub use tls::client_config;
 
 /// What all workers share about a target.
@@ -45,6 +47,8 @@ pub struct Shared {
     pub marker: Marker,
     /// Scheme, host and port, as log lines show them.
     pub origin: String,
+    /// The settings that may change while the target works.
+    pub live: Live,
     in_flight: AtomicUsize,
     queued: AtomicUsize,
     queued_bytes: AtomicUsize,
@@ -57,6 +61,7 @@ impl Shared {
     pub fn new(config: TargetConfig, marker: Marker) -> Self {
         Self {
             origin: config.url.origin(),
+            live: Live::new(&config),
             config,
             marker,
             in_flight: AtomicUsize::new(0),
@@ -64,6 +69,18 @@ impl Shared {
             queued_bytes: AtomicUsize::new(0),
             body_hint_given: AtomicBool::new(false),
         }
+    }
+
+    /// Copies under way now.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Bytes of the copies that wait now.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Relaxed)
     }
 }
 
@@ -200,6 +217,9 @@ impl Target {
         completeness: Completeness,
     ) -> Result<(), DropReason> {
         let shared = &self.shared;
+        if shared.live.paused() {
+            return Err(DropReason::Paused);
+        }
         let approval =
             policy::decide(exchange, facts, completeness, &shared.config, &shared.marker)?;
         let Ok(facts) = facts else { return Err(DropReason::Malformed) };
@@ -246,7 +266,7 @@ impl Target {
     }
 
     fn is_full(&self) -> bool {
-        self.shared.in_flight.load(Relaxed) >= self.shared.config.limits.in_flight
+        self.shared.in_flight.load(Relaxed) >= self.shared.live.in_flight()
     }
 
     /// Writes `copy` to an idle connection; gives it back when the connection turns out to be
@@ -273,15 +293,15 @@ impl Target {
     }
 
     fn enqueue(&self, copy: Copy) -> Result<(), DropReason> {
-        let limits = &self.shared.config.limits;
+        let live = &self.shared.live;
         let mut state = self.state.borrow_mut();
         if state.ending {
             return Err(DropReason::Shutdown);
         }
-        if self.shared.queued.load(Relaxed) >= limits.queue {
+        if self.shared.queued.load(Relaxed) >= live.queue() {
             return Err(DropReason::QueueFull);
         }
-        if self.shared.queued_bytes.load(Relaxed) + copy.bytes.len() > limits.queue_bytes {
+        if self.shared.queued_bytes.load(Relaxed) + copy.bytes.len() > live.queue_bytes() {
             return Err(DropReason::QueueBytes);
         }
         self.shared.queued.fetch_add(1, Relaxed);
@@ -301,7 +321,7 @@ impl Target {
     fn next_copy(&self, now: Instant) -> Option<Copy> {
         loop {
             let copy = self.dequeue()?;
-            if now.duration_since(copy.since) <= self.shared.config.limits.max_age {
+            if now.duration_since(copy.since) <= self.shared.live.max_age() {
                 return Some(copy);
             }
             self.count_drop(DropReason::TooOld);
@@ -362,7 +382,7 @@ impl Target {
                 let enough_h2 = !state.h2.is_empty() || self.connector.expects_h2();
                 let wanted = if enough_h2 { state.queue.len().min(1) } else { state.queue.len() };
                 if state.connecting >= wanted.min(MAX_CONNECTING)
-                    || open >= self.shared.config.limits.in_flight
+                    || open >= self.shared.live.in_flight()
                     || state.h2.len() >= h2::MAX_CONNECTIONS
                 {
                     return;
@@ -562,12 +582,10 @@ impl Target {
             connection.end();
         }
         loop {
-            let old = self
-                .state
-                .borrow()
-                .queue
-                .front()
-                .is_some_and(|copy| now.duration_since(copy.since) > config.limits.max_age);
+            let old =
+                self.state.borrow().queue.front().is_some_and(|copy| {
+                    now.duration_since(copy.since) > self.shared.live.max_age()
+                });
             if !old {
                 break;
             }
