@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod cli;
 pub mod config;
+pub mod control;
 mod decode;
 pub mod demo;
 pub mod exchange;

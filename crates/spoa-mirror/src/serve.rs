@@ -12,16 +12,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tracing::{info, warn};
 
-use crate::agent::{self, Handle, Listener, Plan, Snapshot, TargetPlan, Workers};
+use crate::agent::{self, Listener, Plan, Route, Snapshot, Workers};
 use crate::cli::Process;
 use crate::config::{Config, LogFormat};
+use crate::control::Control;
 use crate::log::{self, Sink};
 use crate::os::pidfile::Pidfile;
 use crate::os::{daemon, descriptors};
-use crate::target::{self, resolve};
-
-/// A target's name gets this long to be resolved before HAProxy may connect.
-const FIRST_LOOKUP: Duration = Duration::from_secs(2);
+use crate::target::plan;
 
 /// After a second signal the last counters are waited for no longer.
 const LAST_COUNT: Duration = Duration::from_secs(1);
@@ -73,7 +71,7 @@ fn serve(
         .map_err(|error| format!("cannot make an event loop: {error}"))?;
     let served = runtime.block_on(async {
         // HAProxy must not be let in before somebody answers it: names are looked up first.
-        let targets = targets(&config).await?;
+        let targets = plan::targets(&config, &[]).await?;
         let listeners = bind(&config).await?;
         let plan = Plan {
             settings: Settings {
@@ -82,8 +80,10 @@ fn serve(
                 fragmentation: true,
                 ack_actions: ack_actions(&config),
             },
-            marker: config.marker.name.clone(),
-            targets,
+            route: Route {
+                marker: config.marker.clone(),
+                targets: targets.iter().map(|planned| planned.plan.clone()).collect(),
+            },
             sink: sink.clone(),
             log: config.log.clone(),
             started,
@@ -104,8 +104,10 @@ fn serve(
         if daemon::is_background() {
             daemon::detach().map_err(|error| format!("cannot go into the background: {error}"))?;
         }
+        let control = Control::new(workers.handle(), config.clone(), targets, started);
         let reporter = Reporter { config: &config, sink };
-        let why = until_told_to_end(&config, &mut signals, &workers.handle(), &reporter).await;
+        let why = until_told_to_end(&config, &mut signals, &control, &reporter).await;
+        control.drain();
         info!("{why}: no new connections; copies under way get {:?}", config.grace);
         accepting.shutdown().await;
         let hurry = Arc::new(AtomicBool::new(false));
@@ -164,33 +166,6 @@ fn under_haproxy() -> bool {
     std::env::var_os("HAPROXY_MWORKER").is_some()
 }
 
-async fn targets(config: &Config) -> Result<Vec<TargetPlan>, String> {
-    let mut plans = Vec::new();
-    let mut lookups = Vec::new();
-    for target in &config.targets {
-        let tls = if target.url.https {
-            let tls = target::client_config(target);
-            Some(tls.map_err(|error| format!("target {}: {error}", target.name))?)
-        } else {
-            None
-        };
-        let (resolver, addresses) = resolve::resolver(&target.url.host, target.url.port);
-        tokio::spawn(resolve::keep(resolver));
-        lookups.push(addresses.clone());
-        let shared = Arc::new(target::Shared::new(target.clone(), config.marker.clone()));
-        plans.push(TargetPlan { shared, tls, addresses });
-    }
-    let first_lookups = async {
-        for mut addresses in lookups {
-            let _ = addresses.wait_for(|known| !known.is_empty()).await;
-        }
-    };
-    if tokio::time::timeout(FIRST_LOOKUP, first_lookups).await.is_err() {
-        warn!("not every target's name could be resolved yet; it is tried again and again");
-    }
-    Ok(plans)
-}
-
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -224,7 +199,7 @@ impl Signals {
 async fn until_told_to_end(
     config: &Config,
     signals: &mut Signals,
-    workers: &Handle,
+    control: &Control,
     reporter: &Reporter<'_>,
 ) -> &'static str {
     let start = tokio::time::Instant::now() + config.monitor_interval;
@@ -239,7 +214,7 @@ async fn until_told_to_end(
     tokio::pin!(runtime);
     loop {
         tokio::select! {
-            _ = monitor.tick() => reporter.report(&workers.snapshot().await),
+            _ = monitor.tick() => reporter.report(&control.workers().snapshot().await),
             () = &mut runtime => return "the runtime is over",
             _ = signals.terminate.recv() => return "SIGTERM",
             _ = signals.interrupt.recv() => return "SIGINT",
@@ -271,17 +246,15 @@ impl Reporter<'_> {
             LogFormat::Text => {
                 // Writing to a String does not fail.
                 let _ = writeln!(lines, "counters spop: {}", snapshot.spop);
-                for (target, tally) in self.config.targets.iter().zip(&snapshot.targets) {
-                    let _ = writeln!(lines, "counters target {}: {tally}", target.name);
+                for (name, tally) in &snapshot.targets {
+                    let _ = writeln!(lines, "counters target {name}: {tally}");
                 }
             }
             LogFormat::Json => {
-                let targets: serde_json::Map<_, _> = self
-                    .config
+                let targets: serde_json::Map<_, _> = snapshot
                     .targets
                     .iter()
-                    .zip(&snapshot.targets)
-                    .map(|(target, tally)| (target.name.clone(), tally.to_json()))
+                    .map(|(name, tally)| (name.clone(), tally.to_json()))
                     .collect();
                 let object = serde_json::json!({
                     "level": "INFO",

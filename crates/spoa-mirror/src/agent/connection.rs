@@ -250,6 +250,7 @@ fn handle(worker: &Worker, peer: &str, frame_limit: u32, event: &Event<'_>) -> R
 /// Offers each request in a NOTIFY to each target.
 fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), Error> {
     worker.tally.borrow_mut().notifies += 1;
+    let active = worker.lineup.active();
     for message in notify.messages() {
         let message = message?;
         worker.tally.borrow_mut().messages += 1;
@@ -262,11 +263,11 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
             }
         };
         worker.tally.borrow_mut().requests += 1;
-        let facts = Facts::gather(&exchange.headers, worker.marker.as_deref());
+        let facts = Facts::gather(&exchange.headers, active.marker.as_deref());
         let completeness = facts.as_ref().map_or(Completeness::Complete, |facts| {
             exchange.body.completeness(facts, notify.payload_len(), frame_limit)
         });
-        for target in &worker.targets {
+        for target in &active.targets {
             // A defect must cost one copy, not the connection and all the requests that wait on it.
             let offer = AssertUnwindSafe(|| target.offer(&exchange, &facts, completeness));
             if catch_unwind(offer).is_err() {

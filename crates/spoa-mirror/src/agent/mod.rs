@@ -1,9 +1,11 @@
 //! The SPOP side: listeners, the workers that serve HAProxy's connections, and the connections.
 
 mod connection;
+mod lineup;
 mod listener;
 mod stream;
 mod worker;
 
+pub use lineup::{Route, TargetPlan};
 pub use listener::{Listener, bind};
-pub use worker::{Handle, Plan, Snapshot, TargetPlan, Workers};
+pub use worker::{Handle, Plan, Snapshot, Workers};

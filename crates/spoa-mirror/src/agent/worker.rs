@@ -2,7 +2,7 @@
 //! bounded channels and the targets' limits.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -18,12 +18,13 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::{debug, warn};
 
 use super::connection;
+use super::lineup::{Lineup, Route};
 use super::stream::Accepted;
 use crate::config::LogConfig;
 use crate::exchange::Incomplete;
 use crate::log::{CopyLog, Sink, Throttle, suppressed};
 use crate::outcome::{SpopTally, Tally};
-use crate::target::{self, Target};
+use crate::target;
 
 /// Timeouts and ages are looked at this often.
 const SWEEP: Duration = Duration::from_millis(100);
@@ -44,24 +45,12 @@ const MAX_CAUSES: usize = 64;
 const ERROR_BURST: u32 = 20;
 const ERROR_REFILL: Duration = Duration::from_secs(1);
 
-/// What a worker needs to build its side of a target.
-pub struct TargetPlan {
-    /// What all workers share.
-    pub shared: Arc<target::Shared>,
-    /// TLS, for an `https` URL.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// The target's addresses.
-    pub addresses: target::resolve::Addresses,
-}
-
 /// What all workers are made from.
 pub struct Plan {
     /// What is accepted from HAProxy.
     pub settings: Settings,
-    /// The name of the header that marks copies.
-    pub marker: Option<String>,
-    /// The targets, in the order of the configuration.
-    pub targets: Vec<TargetPlan>,
+    /// Where requests go at first.
+    pub route: Route,
     /// Where logs go.
     pub sink: Sink,
     /// How.
@@ -77,16 +66,18 @@ pub struct Plan {
 pub struct Snapshot {
     /// The SPOP side.
     pub spop: SpopTally,
-    /// Each target, in the order of the configuration.
-    pub targets: Vec<Tally>,
+    /// Each target by name, those included that a reload took away.
+    pub targets: BTreeMap<String, Tally>,
+    /// Workers that answered in time.
+    pub workers: usize,
 }
 
 impl Snapshot {
     fn add(&mut self, other: &Self) {
         self.spop.add(&other.spop);
-        self.targets.resize_with(self.targets.len().max(other.targets.len()), Tally::default);
-        for (sum, more) in self.targets.iter_mut().zip(&other.targets) {
-            sum.add(more);
+        self.workers += other.workers;
+        for (name, more) in &other.targets {
+            self.targets.entry(name.clone()).or_default().add(more);
         }
     }
 }
@@ -94,6 +85,7 @@ impl Snapshot {
 enum Order {
     Serve(Accepted, String),
     Snapshot(oneshot::Sender<Snapshot>),
+    Route(Arc<Route>, oneshot::Sender<Snapshot>),
     WindDown { deadline: Instant, hurry: Arc<AtomicBool>, done: oneshot::Sender<Snapshot> },
 }
 
@@ -211,6 +203,12 @@ impl Handle {
         self.ask(Order::Snapshot, Duration::from_secs(1)).await
     }
 
+    /// Has all workers take requests elsewhere; done when they do.
+    pub async fn route(&self, route: Route) {
+        let route = Arc::new(route);
+        self.ask(|done| Order::Route(Arc::clone(&route), done), Duration::from_secs(60)).await;
+    }
+
     async fn ask(
         &self,
         order: impl Fn(oneshot::Sender<Snapshot>) -> Order,
@@ -236,8 +234,7 @@ impl Handle {
 /// One worker, as its connections see it.
 pub(super) struct Worker {
     pub(super) settings: Settings,
-    pub(super) marker: Option<String>,
-    pub(super) targets: Vec<Rc<Target>>,
+    pub(super) lineup: Lineup,
     /// Where HAProxy's bytes are read into.
     pub(super) scratch: RefCell<Box<[u8]>>,
     pub(super) tally: RefCell<SpopTally>,
@@ -289,22 +286,9 @@ impl Worker {
     ) -> Self {
         let log = CopyLog::new(plan.sink.clone(), &plan.log, number, plan.started);
         let context = Rc::new(target::Context::new(log));
-        let targets = plan
-            .targets
-            .iter()
-            .map(|target| {
-                Target::new(
-                    Arc::clone(&target.shared),
-                    Rc::clone(&context),
-                    target.tls.clone(),
-                    target.addresses.clone(),
-                )
-            })
-            .collect();
         Self {
             settings: plan.settings.clone(),
-            marker: plan.marker.clone(),
-            targets,
+            lineup: Lineup::new(&plan.route, Rc::clone(&context)),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             tally: RefCell::default(),
             context,
@@ -416,18 +400,12 @@ impl Worker {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            spop: self.tally.borrow().clone(),
-            targets: self.targets.iter().map(|target| target.tally()).collect(),
-        }
+        Snapshot { spop: self.tally.borrow().clone(), targets: self.lineup.tallies(), workers: 1 }
     }
 
     fn sweep(&self) {
         self.sweeps.set(self.sweeps.get() + 1);
-        let now = Instant::now();
-        for target in &self.targets {
-            target.sweep(now);
-        }
+        self.lineup.sweep(Instant::now());
         if self.load.crowded.swap(false, Relaxed) {
             self.make_room();
         }
@@ -435,7 +413,7 @@ impl Worker {
     }
 
     fn is_done(&self) -> bool {
-        self.connections.borrow().is_empty() && self.targets.iter().all(|target| target.is_done())
+        self.connections.borrow().is_empty() && self.lineup.is_done()
     }
 }
 
@@ -458,6 +436,10 @@ async fn work(worker: Rc<Worker>, mut orders: mpsc::Receiver<Order>) {
             Order::Snapshot(tell) => {
                 let _ = tell.send(worker.snapshot());
             }
+            Order::Route(route, done) => {
+                worker.lineup.change(&route);
+                let _ = done.send(worker.snapshot());
+            }
             Order::WindDown { deadline, hurry, done } => {
                 wind_down(&worker, deadline, &hurry).await;
                 let _ = done.send(worker.snapshot());
@@ -478,8 +460,6 @@ async fn wind_down(worker: &Rc<Worker>, deadline: Instant, hurry: &AtomicBool) {
     while !worker.is_done() && Instant::now() < deadline && !hurry.load(Relaxed) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    for target in &worker.targets {
-        target.give_up();
-    }
+    worker.lineup.give_up();
     worker.context.log.borrow_mut().flush();
 }

@@ -9,6 +9,7 @@ mod connect;
 mod h1;
 mod h2;
 mod live;
+pub mod plan;
 mod request;
 pub mod resolve;
 mod response;
@@ -36,6 +37,7 @@ use connect::{ConnectError, Connector, Link};
 use request::Layout;
 
 pub use live::{Live, Overrides};
+pub use plan::Planned;
 pub use tls::client_config;
 
 /// What all workers share about a target.
@@ -147,6 +149,8 @@ struct State {
     h2: Vec<Rc<h2::Connection>>,
     connecting: usize,
     ending: bool,
+    /// No connection is needed any more.
+    closed: bool,
     failures: [Throttle; Failure::ALL.len()],
     drops: [Throttle; DropReason::ALL.len()],
 }
@@ -173,10 +177,17 @@ impl Target {
                 h2: Vec::new(),
                 connecting: 0,
                 ending: false,
+                closed: false,
                 failures: Default::default(),
                 drops: Default::default(),
             }),
         })
+    }
+
+    /// What all workers share about the target.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// The name of the header that marks copies.
@@ -399,6 +410,9 @@ impl Target {
 
     fn connected(self: &Rc<Self>, connected: Result<Link, ConnectError>) {
         self.state.borrow_mut().connecting -= 1;
+        if self.state.borrow().closed {
+            return;
+        }
         match connected {
             Ok(Link::Http1 { stream, tls }) => {
                 let (connection, reader) = h1::Connection::new(stream, tls);
@@ -616,6 +630,20 @@ impl Target {
         let mut state = self.state.borrow_mut();
         for _ in 0..std::mem::take(&mut state.tally.in_flight) {
             state.tally.count_failure(Failure::Shutdown);
+        }
+    }
+
+    /// Closes every connection: nothing is to be sent any more.
+    pub fn close(&self) {
+        let connections: Vec<_> = {
+            let mut state = self.state.borrow_mut();
+            state.closed = true;
+            state.h2.clear();
+            state.idle.clear();
+            state.connections.iter().map(|(_, connection)| Rc::clone(connection)).collect()
+        };
+        for connection in connections {
+            connection.end();
         }
     }
 
