@@ -12,10 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tracing::{info, warn};
 
-use crate::agent::{self, Listener, Plan, Route, Snapshot, Workers};
+use crate::agent::{self, Listener, Plan, Route, Workers};
 use crate::cli::Process;
 use crate::config::{Config, LogFormat};
-use crate::control::Control;
+use crate::control::{Control, Status};
 use crate::log::{self, Sink};
 use crate::os::pidfile::Pidfile;
 use crate::os::{daemon, descriptors};
@@ -115,7 +115,7 @@ fn serve(
         tokio::pin!(winding_down);
         tokio::select! {
             last = &mut winding_down => {
-                reporter.report(&last);
+                reporter.report(&control.status_of(last));
                 return Ok(());
             }
             () = signals.end() => hurry.store(true, Ordering::Relaxed),
@@ -123,7 +123,7 @@ fn serve(
         warn!("a second signal: ended at once");
         // A worker that does not even count any more must not hold up the end.
         if let Ok(last) = tokio::time::timeout(LAST_COUNT, winding_down).await {
-            reporter.report(&last);
+            reporter.report(&control.status_of(last));
         }
         Err("ended at once by a second signal".to_owned())
     });
@@ -214,7 +214,7 @@ async fn until_told_to_end(
     tokio::pin!(runtime);
     loop {
         tokio::select! {
-            _ = monitor.tick() => reporter.report(&control.workers().snapshot().await),
+            _ = monitor.tick() => reporter.report(&control.status().await),
             () = &mut runtime => return "the runtime is over",
             _ = signals.terminate.recv() => return "SIGTERM",
             _ = signals.interrupt.recv() => return "SIGINT",
@@ -237,29 +237,32 @@ struct Reporter<'a> {
 }
 
 impl Reporter<'_> {
-    fn report(&self, snapshot: &Snapshot) {
+    fn report(&self, status: &Status) {
         if self.config.log.level < tracing::Level::INFO {
             return;
         }
+        let spop = &status.snapshot.spop;
+        let current = status.targets.iter().map(|target| {
+            let name = &target.shared.config.name;
+            (name, &target.tally)
+        });
+        let tallies = current.chain(&status.removed);
         let mut lines = String::new();
         match self.config.log.format {
             LogFormat::Text => {
                 // Writing to a String does not fail.
-                let _ = writeln!(lines, "counters spop: {}", snapshot.spop);
-                for (name, tally) in &snapshot.targets {
+                let _ = writeln!(lines, "counters spop: {spop}");
+                for (name, tally) in tallies {
                     let _ = writeln!(lines, "counters target {name}: {tally}");
                 }
             }
             LogFormat::Json => {
-                let targets: serde_json::Map<_, _> = snapshot
-                    .targets
-                    .iter()
-                    .map(|(name, tally)| (name.clone(), tally.to_json()))
-                    .collect();
+                let targets: serde_json::Map<_, _> =
+                    tallies.map(|(name, tally)| (name.clone(), tally.to_json())).collect();
                 let object = serde_json::json!({
                     "level": "INFO",
                     "message": "counters",
-                    "spop": snapshot.spop.to_json(),
+                    "spop": spop.to_json(),
                     "targets": targets,
                 });
                 let _ = writeln!(lines, "{object}");
