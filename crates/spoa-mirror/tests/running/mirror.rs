@@ -1,9 +1,12 @@
 //! The program as an agent, started by a test.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use testbed::agent::{Agent, Builder};
 use testbed::{ports, wait};
 
@@ -17,6 +20,8 @@ pub struct Mirror {
     pub process: Agent,
     pub address: SocketAddr,
     targets: usize,
+    /// The directory of its configuration file, when it has one.
+    directory: Option<TempDir>,
 }
 
 impl Mirror {
@@ -36,7 +41,42 @@ impl Mirror {
         let process = builder.args(["-a", &host, "-p", &port]).args(args).start();
         process.wait_line(wait::LIMIT, |line| line.contains(&format!("listening on {address}")));
         let targets = args.iter().filter(|arg| ["-u", "--mirror-url"].contains(arg)).count();
-        Self { process, address, targets }
+        Self { process, address, targets, directory: None }
+    }
+
+    /// Starts it on a free port with a configuration file: `toml`, to which its address and reports every
+    /// second are added.
+    pub fn configured(toml: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        Self::configured_at(ports::free_addr(), Agent::builder(PROGRAM), directory, toml)
+    }
+
+    /// Starts it on this port by `builder`, with a configuration file in `directory`.
+    pub fn configured_at(
+        address: SocketAddr,
+        builder: Builder,
+        directory: TempDir,
+        toml: &str,
+    ) -> Self {
+        let path = directory.path().join(CONFIGURATION);
+        fs::write(&path, complete(toml, address)).unwrap();
+        let process = builder.arg("--config").arg(&path).start();
+        process.wait_line(wait::LIMIT, |line| line.contains(&format!("listening on {address}")));
+        Self { process, address, targets: targets(toml), directory: Some(directory) }
+    }
+
+    /// Its configuration file.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn configuration(&self) -> PathBuf {
+        self.directory.as_ref().expect("a configuration file").path().join(CONFIGURATION)
+    }
+
+    /// Writes another configuration to the file; it takes effect at a reload.
+    pub fn reconfigure(&mut self, toml: &str) {
+        fs::write(self.configuration(), complete(toml, self.address)).unwrap();
+        self.targets = targets(toml);
     }
 
     /// Every report of counters so far, without the last one if it is not there in full.
@@ -94,4 +134,24 @@ impl Mirror {
         }
         last
     }
+}
+
+const CONFIGURATION: &str = "spoa-mirror.toml";
+
+/// The configuration with what the tests need: where it listens, and reports every second.
+fn complete(toml: &str, address: SocketAddr) -> String {
+    let with = |toml: String, table: &str, line: &str| {
+        let header = format!("[{table}]\n");
+        if toml.contains(&header) {
+            toml.replacen(&header, &format!("{header}{line}\n"), 1)
+        } else {
+            format!("{header}{line}\n\n{toml}")
+        }
+    };
+    let toml = with(toml.to_owned(), "log", "interval = \"1s\"");
+    with(toml, "agent", &format!("listen = [\"{address}\"]"))
+}
+
+fn targets(toml: &str) -> usize {
+    toml.lines().filter(|line| line.trim() == "[[target]]").count()
 }
