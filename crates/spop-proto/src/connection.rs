@@ -152,6 +152,46 @@ pub struct Connection {
     max_frame_size: u32,
     reassembly: Reassembly,
     notes: VecDeque<Note>,
+    counts: FrameCounts,
+}
+
+/// Frames received, by type, and ACKs queued.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FrameCounts {
+    /// HAPROXY-HELLO.
+    pub hello: u64,
+    /// NOTIFY: whole ones, and the first fragments of others.
+    pub notify: u64,
+    /// Further fragments of a NOTIFY (UNSET frames).
+    pub fragment: u64,
+    /// HAPROXY-DISCONNECT.
+    pub disconnect: u64,
+    /// Any other; ignored, or the end of the connection.
+    pub other: u64,
+    /// ACKs queued: one for each NOTIFY that came in full.
+    pub acknowledged: u64,
+}
+
+impl FrameCounts {
+    /// Adds another connection's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.hello += other.hello;
+        self.notify += other.notify;
+        self.fragment += other.fragment;
+        self.disconnect += other.disconnect;
+        self.other += other.other;
+        self.acknowledged += other.acknowledged;
+    }
+
+    fn count(&mut self, kind: FrameType) {
+        match kind {
+            FrameType::Notify => self.notify += 1,
+            FrameType::Unset => self.fragment += 1,
+            FrameType::HaproxyHello => self.hello += 1,
+            FrameType::HaproxyDisconnect => self.disconnect += 1,
+            _ => self.other += 1,
+        }
+    }
 }
 
 impl Connection {
@@ -163,6 +203,7 @@ impl Connection {
             max_frame_size: MAX_HELLO_SIZE,
             reassembly: Reassembly::new(settings.max_message_size),
             notes: VecDeque::new(),
+            counts: FrameCounts::default(),
             settings,
         }
     }
@@ -187,6 +228,7 @@ impl Connection {
                 Ok(Some(frame)) => {
                     let place = taken..taken + frame.wire_len();
                     taken = place.end;
+                    self.counts.count(frame.kind);
                     if let Err(error) = self.frame(&frame, place, output) {
                         self.fail(error, output);
                     }
@@ -239,6 +281,11 @@ impl Connection {
         self.state = State::Closed;
         let message = status.text().as_bytes();
         Disconnect { status, message }.encode(FrameType::AgentDisconnect, output);
+    }
+
+    /// What was received, and acknowledged, since this was last asked.
+    pub fn take_counts(&mut self) -> FrameCounts {
+        std::mem::take(&mut self.counts)
     }
 
     /// Whether the connection is over: both sides know, or will once `output` is written.
@@ -369,7 +416,8 @@ impl Connection {
     }
 
     #[inline]
-    fn acknowledge(&self, frame: &Frame<'_>, output: &mut Vec<u8>) {
+    fn acknowledge(&mut self, frame: &Frame<'_>, output: &mut Vec<u8>) {
+        self.counts.acknowledged += 1;
         frame::encode(
             FrameType::Ack,
             Flags::FIN,

@@ -34,7 +34,7 @@ pub mod varint;
 
 pub use action::{Action, Actions, Scope};
 pub use client::{Client, ClientEvent};
-pub use connection::{Connection, Event, Notify, Settings};
+pub use connection::{Connection, Event, FrameCounts, Notify, Settings};
 pub use error::{Error, ErrorKind, Status};
 pub use frame::{Flags, Frame, FrameType, decode as decode_frame, encode as encode_frame, needed};
 pub use handshake::{AgentHello, Capabilities, Disconnect, Hello, Items};

@@ -7,12 +7,13 @@ use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spop_proto::{Connection as Protocol, Error, Event, Notify, Status};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 use tracing::debug;
 
+use super::engines;
 use super::stream::{Accepted, Stream};
 use super::worker::Worker;
 use crate::exchange::{Completeness, Exchange, Facts};
@@ -41,6 +42,9 @@ pub(super) async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: String) 
         greeted: false,
         stash: Vec::new(),
         output: Vec::new(),
+        read_at: Instant::now(),
+        unwritten_acks: 0,
+        engine: None,
         worker: Rc::clone(&worker),
         key,
         stream,
@@ -65,6 +69,12 @@ struct Connection {
     stash: Vec<u8>,
     /// Answers that the socket has not taken yet.
     output: Vec<u8>,
+    /// When the last read returned.
+    read_at: Instant,
+    /// ACKs in `output`.
+    unwritten_acks: u64,
+    /// Whose connection it is, once HAProxy said so.
+    engine: Option<engines::Seat>,
 }
 
 /// What is to be done after a read.
@@ -89,7 +99,7 @@ impl Connection {
             let turn = if greeted {
                 turn.await?
             } else {
-                timeout_at(hello_by, turn).await.unwrap_or(Ok(Turn::NoHello))?
+                timeout_at(hello_by.into(), turn).await.unwrap_or(Ok(Turn::NoHello))?
             };
             if matches!(turn, Turn::NoHello) {
                 debug!("{}: no HELLO within {HELLO_TIMEOUT:?}", self.peer);
@@ -101,7 +111,7 @@ impl Connection {
             if !self.output.is_empty() {
                 let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.output)).await;
                 written.map_err(|_| ErrorKind::TimedOut)??;
-                self.output.clear();
+                self.wrote(self.output.len());
             }
             match turn {
                 Turn::Read => {}
@@ -137,6 +147,8 @@ impl Connection {
         if count == 0 {
             return Poll::Ready(Ok(Turn::End));
         }
+        self.read_at = Instant::now();
+        worker.tally.borrow_mut().bytes_received += count as u64;
         self.take(&scratch[..count]);
         let turn = if self.protocol.is_closed() { Turn::Over } else { Turn::Read };
         Poll::Ready(Ok(turn))
@@ -170,11 +182,17 @@ impl Connection {
         loop {
             let rest = &input[taken..];
             let count = self.protocol.receive(rest, &mut self.output);
+            let counts = self.protocol.take_counts();
+            self.unwritten_acks += counts.acknowledged;
             self.write_now();
+            self.worker.tally.borrow_mut().frames.add(&counts);
             let mut failed = None;
             let frame_limit = self.protocol.max_frame_size();
             while let Some(event) = self.protocol.next_event(rest) {
-                self.greeted |= matches!(event, Event::Hello(_));
+                if let Event::Hello(hello) = &event {
+                    self.greeted = true;
+                    self.engine = (!hello.healthcheck).then(|| self.worker.engines.enter(hello));
+                }
                 // What was acknowledged along with a malformed message is mirrored all the same.
                 if let Err(error) = handle(&self.worker, &self.peer, frame_limit, &event) {
                     failed.get_or_insert(error);
@@ -197,7 +215,19 @@ impl Connection {
             return;
         }
         if let Ok(count) = self.stream.try_write(&self.output) {
-            self.output.drain(..count);
+            self.wrote(count);
+        }
+    }
+
+    /// The socket took `count` bytes of the output.
+    fn wrote(&mut self, count: usize) {
+        self.output.drain(..count);
+        let mut tally = self.worker.tally.borrow_mut();
+        tally.bytes_sent += count as u64;
+        if self.output.is_empty() && self.unwritten_acks > 0 {
+            // An ACK that an earlier write took counts as late as the last one of its read.
+            tally.ack_delay.observe_many(self.read_at.elapsed(), self.unwritten_acks);
+            self.unwritten_acks = 0;
         }
     }
 }

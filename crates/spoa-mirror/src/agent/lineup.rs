@@ -101,7 +101,10 @@ impl Lineup {
             if done {
                 target.close();
                 let name = target.shared().config.name.clone();
-                self.gone.borrow_mut().entry(name).or_default().add(&target.tally());
+                let mut tally = target.tally();
+                // Its last connections are about to close, when nobody counts any more.
+                tally.connections_closed = tally.connections_opened;
+                self.gone.borrow_mut().entry(name).or_default().add(&tally);
             }
             !done
         });

@@ -1,11 +1,13 @@
 //! The SPOP side: listeners, the workers that serve HAProxy's connections, and the connections.
 
 mod connection;
+mod engines;
 mod lineup;
 mod listener;
 mod stream;
 mod worker;
 
+pub use engines::Engine;
 pub use lineup::{Route, TargetPlan};
 pub use listener::{Listener, bind};
 pub use worker::{Handle, Plan, Snapshot, Workers};

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::thread::JoinHandle;
@@ -18,6 +18,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tracing::{debug, warn};
 
 use super::connection;
+use super::engines::{Engine, Engines};
 use super::lineup::{Lineup, Route};
 use super::stream::Accepted;
 use crate::config::LogConfig;
@@ -70,6 +71,14 @@ pub struct Snapshot {
     pub targets: BTreeMap<String, Tally>,
     /// Workers that answered in time.
     pub workers: usize,
+    /// Workers that there are.
+    pub all_workers: usize,
+    /// The HAProxy engines that are connected.
+    pub engines: Vec<Engine>,
+    /// Connections that were closed because there was no room for them.
+    pub refused: u64,
+    /// SPOP connections that may be open at once.
+    pub max_connections: usize,
 }
 
 impl Snapshot {
@@ -100,7 +109,15 @@ pub struct Workers {
 pub struct Handle {
     workers: Arc<[Remote]>,
     max_connections: usize,
-    refused: Arc<Mutex<Throttle>>,
+    refused: Arc<Refused>,
+    engines: Arc<Engines>,
+}
+
+/// Connections that there was no room for.
+#[derive(Default)]
+struct Refused {
+    count: AtomicU64,
+    reports: Mutex<Throttle>,
 }
 
 struct Remote {
@@ -125,6 +142,7 @@ impl Workers {
     pub fn start(plan: Plan, count: usize) -> io::Result<Self> {
         let plan = Arc::new(plan);
         let reported = Arc::new(Mutex::new(HashSet::new()));
+        let engines = Arc::<Engines>::default();
         let mut threads = Vec::new();
         let mut remotes = Vec::new();
         for number in 1..=count {
@@ -132,10 +150,12 @@ impl Workers {
             let load = Arc::<Load>::default();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (plan, reported) = (Arc::clone(&plan), Arc::clone(&reported));
+            let worker_engines = Arc::clone(&engines);
             let worker_load = Arc::clone(&load);
             let thread =
                 std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                    let worker = Rc::new(Worker::new(&plan, number, worker_load, reported));
+                    let worker = Worker::new(&plan, number, worker_load, reported, worker_engines);
+                    let worker = Rc::new(worker);
                     LocalSet::new().block_on(&runtime, work(worker, queue));
                 })?;
             threads.push(thread);
@@ -145,6 +165,7 @@ impl Workers {
             workers: remotes.into(),
             max_connections: plan.max_connections,
             refused: Arc::default(),
+            engines,
         };
         Ok(Self { handle, threads })
     }
@@ -186,8 +207,9 @@ impl Handle {
         if !taken {
             // HAProxy will try again, and at once.
             self.workers.iter().for_each(|worker| worker.load.crowded.store(true, Relaxed));
+            self.refused.count.fetch_add(1, Relaxed);
             let now = Instant::now();
-            if let Some(more) = self.refused.lock().ok().and_then(|mut t| t.allow(now)) {
+            if let Some(more) = self.refused.reports.lock().ok().and_then(|mut t| t.allow(now)) {
                 warn!(
                     "a connection from HAProxy was closed: {total} are open, and no more than {} \
                      fit the limit of file descriptors (`ulimit -n`){}",
@@ -198,7 +220,8 @@ impl Handle {
         }
     }
 
-    /// The counters of all workers. One that does not answer within a second is left out.
+    /// The counters of all workers. One that does not answer within a second is left out; see
+    /// [`Snapshot::workers`].
     pub async fn snapshot(&self) -> Snapshot {
         self.ask(Order::Snapshot, Duration::from_secs(1)).await
     }
@@ -221,7 +244,13 @@ impl Handle {
                 answers.push(told);
             }
         }
-        let mut sum = Snapshot::default();
+        let mut sum = Snapshot {
+            engines: self.engines.list(),
+            refused: self.refused.count.load(Relaxed),
+            max_connections: self.max_connections,
+            all_workers: self.workers.len(),
+            ..Snapshot::default()
+        };
         for answer in answers {
             if let Ok(Ok(snapshot)) = tokio::time::timeout(patience, answer).await {
                 sum.add(&snapshot);
@@ -238,6 +267,7 @@ pub(super) struct Worker {
     /// Where HAProxy's bytes are read into.
     pub(super) scratch: RefCell<Box<[u8]>>,
     pub(super) tally: RefCell<SpopTally>,
+    pub(super) engines: Arc<Engines>,
     context: Rc<target::Context>,
     connections: RefCell<Slab<Seat>>,
     /// Sweeps so far: a clock that costs nothing to read.
@@ -283,6 +313,7 @@ impl Worker {
         number: usize,
         load: Arc<Load>,
         incomplete_reported: Arc<Mutex<HashSet<Cause>>>,
+        engines: Arc<Engines>,
     ) -> Self {
         let log = CopyLog::new(plan.sink.clone(), &plan.log, number, plan.started);
         let context = Rc::new(target::Context::new(log));
@@ -291,6 +322,7 @@ impl Worker {
             lineup: Lineup::new(&plan.route, Rc::clone(&context)),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             tally: RefCell::default(),
+            engines,
             context,
             connections: RefCell::default(),
             sweeps: Cell::new(0),
@@ -366,7 +398,7 @@ impl Worker {
 
     /// One line for a connection that broke the protocol; summed up when there are many.
     pub(super) fn report_protocol_error(&self, peer: &str, error: &Error) {
-        self.tally.borrow_mut().protocol_errors += 1;
+        self.tally.borrow_mut().protocol_errors.count(error.status());
         let mut reports = self.errors.borrow_mut();
         if reports.refilled.elapsed() >= ERROR_REFILL {
             reports.refilled = Instant::now();
@@ -388,6 +420,7 @@ impl Worker {
 
     /// HAProxy's reasons to close are ordinary, except those that say that it and we disagree.
     pub(super) fn report_disconnect(&self, peer: &str, disconnect: &Disconnect<'_>) {
+        self.tally.borrow_mut().disconnects.count(disconnect.status);
         let text = disconnect.message.escape_ascii();
         match disconnect.status {
             Status::Normal | Status::Io | Status::Timeout => {
@@ -400,7 +433,12 @@ impl Worker {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot { spop: self.tally.borrow().clone(), targets: self.lineup.tallies(), workers: 1 }
+        Snapshot {
+            spop: self.tally.borrow().clone(),
+            targets: self.lineup.tallies(),
+            workers: 1,
+            ..Snapshot::default()
+        }
     }
 
     fn sweep(&self) {

@@ -10,17 +10,30 @@ pub(super) struct Settled {
     pub(super) result: Result<Answer, Failure>,
     /// The status code; 0 without one.
     pub(super) status: u16,
+    /// Bytes of the request sent, head and body.
+    pub(super) sent: u64,
     /// Bytes of the answer's body received.
     pub(super) received: u64,
     /// Whether the answer was over the size limit.
     pub(super) cut: bool,
     /// From the first byte sent to the last received.
     pub(super) time: Duration,
+    /// From the first byte sent to the first received; zero when it has failed.
+    pub(super) first_byte: Duration,
     pub(super) version: &'static str,
 }
 
 impl Settled {
     pub(super) fn failed(failure: Failure, time: Duration) -> Self {
-        Self { result: Err(failure), status: 0, received: 0, cut: false, time, version: "HTTP/1.1" }
+        Self {
+            result: Err(failure),
+            status: 0,
+            sent: 0,
+            received: 0,
+            cut: false,
+            time,
+            first_byte: Duration::ZERO,
+            version: "HTTP/1.1",
+        }
     }
 }

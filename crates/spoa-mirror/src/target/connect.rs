@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use super::Shared;
 use super::resolve::Addresses;
 use crate::config::{HttpVersion, LocalEnd};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Tally};
 
 /// A connection, ready for copies.
 pub(super) enum Link {
@@ -69,6 +69,60 @@ pub(super) struct Connector {
     turn: Cell<usize>,
     /// Whether the last connection spoke HTTP/2.
     h2_last: Cell<bool>,
+    pub(super) counts: Counts,
+}
+
+/// What is counted of connections on their way.
+#[derive(Default)]
+pub(super) struct Counts {
+    address_failures: Cell<u64>,
+    tls_handshakes: Cell<u64>,
+    tls_resumed: Cell<u64>,
+    tls_failed: Cell<u64>,
+}
+
+impl Counts {
+    /// Adds them to the target's counters.
+    pub(super) fn add_to(&self, tally: &mut Tally) {
+        tally.address_failures += self.address_failures.get();
+        tally.tls_handshakes += self.tls_handshakes.get();
+        tally.tls_resumed += self.tls_resumed.get();
+        tally.tls_failed += self.tls_failed.get();
+    }
+
+    fn handshaken(&self, session: &ClientConnection) {
+        count(&self.tls_handshakes);
+        if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+            count(&self.tls_resumed);
+        }
+    }
+}
+
+fn count(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}
+
+/// Something that counts as failed unless it succeeds: a timeout just drops it.
+struct Attempt<'a> {
+    failures: Option<&'a Cell<u64>>,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(failures: &'a Cell<u64>) -> Self {
+        Self { failures: Some(failures) }
+    }
+
+    fn succeeded(mut self) {
+        self.failures = None;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if let Some(failures) = self.failures {
+            count(failures);
+        }
+    }
 }
 
 impl Connector {
@@ -78,7 +132,7 @@ impl Connector {
         addresses: Addresses,
     ) -> Self {
         let h2_last = Cell::new(shared.config.http == HttpVersion::Http2);
-        Self { shared, tls, addresses, turn: Cell::new(0), h2_last }
+        Self { shared, tls, addresses, turn: Cell::new(0), h2_last, counts: Counts::default() }
     }
 
     /// Whether the next connection will probably speak HTTP/2.
@@ -107,10 +161,13 @@ impl Connector {
         };
         let name = ServerName::try_from(config.url.host.clone())
             .map_err(|error| ConnectError::new(Failure::Tls, error))?;
+        let handshake = Attempt::new(&self.counts.tls_failed);
         let stream = TlsConnector::from(Arc::clone(tls))
             .connect(name, stream)
             .await
             .map_err(|error| ConnectError::new(Failure::Tls, error))?;
+        handshake.succeeded();
+        self.counts.handshaken(stream.get_ref().1);
         let protocol = stream.get_ref().1.alpn_protocol();
         if protocol == Some(b"h2") {
             return self.http2(stream).await;
@@ -132,8 +189,12 @@ impl Connector {
         );
         for offset in 0..addresses.len().min(MAX_TRIES) {
             let Some(&address) = addresses.get((turn + offset) % addresses.len()) else { continue };
+            let attempt = Attempt::new(&self.counts.address_failures);
             match connect_from(&self.shared.config.local, address).await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => {
+                    attempt.succeeded();
+                    return Ok(stream);
+                }
                 Err(error) => failed = ConnectError::of(&error, address),
             }
         }

@@ -53,6 +53,8 @@ struct UnderWay {
     /// Bytes that the socket, or TLS, has taken.
     written: usize,
     started: Instant,
+    /// When the answer began, counted from `started`.
+    first_byte: Option<Duration>,
 }
 
 impl Connection {
@@ -119,7 +121,7 @@ impl Connection {
             return Err(copy);
         }
         state.reader.begin(copy.is_head(), config.max_answer);
-        let mut under_way = UnderWay { copy, written: 0, started: now };
+        let mut under_way = UnderWay { copy, written: 0, started: now, first_byte: None };
         let written = self.write(&mut under_way);
         if let Err(error) = written {
             if error.kind() != ErrorKind::WouldBlock {
@@ -243,6 +245,7 @@ pub(super) async fn run(target: Rc<Target>, connection: Rc<Connection>, mut read
         let failure = if time > target.shared.config.timeout { Failure::Timeout } else { failure };
         let mut settled = Settled::failed(failure, time);
         settled.status = connection.state.borrow().reader.answered().status;
+        settled.sent = under_way.written as u64;
         target.settle(&under_way.copy, &settled);
     }
     target.forget(&connection);
@@ -394,6 +397,8 @@ fn answer_bytes(connection: &Connection, bytes: &[u8]) -> Read {
         // Bytes that nobody asked for: whatever they are, the connection cannot be trusted.
         return Read::Broken;
     };
+    let time = current.started.elapsed();
+    current.first_byte.get_or_insert(time);
     let progress = reader.feed(bytes);
     let answered = reader.answered();
     let (cut, keep_alive, unparsable) = match progress {
@@ -406,19 +411,27 @@ fn answer_bytes(connection: &Connection, bytes: &[u8]) -> Read {
         Progress::OverLimit => (true, false, answered.status == 0),
         Progress::Unparsable => (false, false, true),
     };
-    let Some(UnderWay { copy, started, .. }) = under_way.take() else { return Read::More };
-    let settled = answer(answered, started.elapsed(), cut, unparsable);
-    Read::Settled { copy, settled, keep_alive }
+    let Some(under_way) = under_way.take() else { return Read::More };
+    let settled = answer(&under_way, answered, time, cut, unparsable);
+    Read::Settled { copy: under_way.copy, settled, keep_alive }
 }
 
-fn answer(answered: Answered, time: Duration, cut: bool, unparsable: bool) -> Settled {
+fn answer(
+    under_way: &UnderWay,
+    answered: Answered,
+    time: Duration,
+    cut: bool,
+    unparsable: bool,
+) -> Settled {
     let class = if unparsable { Answer::Unparsable } else { Answer::of(answered.status) };
     Settled {
         result: Ok(class),
         status: answered.status,
+        sent: under_way.written as u64,
         received: answered.body,
         cut,
         time,
+        first_byte: under_way.first_byte.unwrap_or(time),
         version: "HTTP/1.1",
     }
 }
@@ -434,9 +447,11 @@ fn at_end(target: &Rc<Target>, connection: &Connection) -> Failure {
         End::Incomplete => Failure::IncompleteAnswer,
         End::Whole => {
             let answered = state.reader.answered();
-            if let Some(UnderWay { copy, started, .. }) = state.under_way.take() {
+            if let Some(under_way) = state.under_way.take() {
                 drop(state);
-                target.settle(&copy, &answer(answered, started.elapsed(), false, false));
+                let time = under_way.started.elapsed();
+                let settled = answer(&under_way, answered, time, false, false);
+                target.settle(&under_way.copy, &settled);
             }
             Failure::Closed
         }

@@ -62,7 +62,8 @@ pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, copy: Copy)
         };
         connection.active.set(connection.active.get() - 1);
         match sent {
-            Sent::Settled(settled) => {
+            Sent::Settled(mut settled) => {
+                settled.sent = copy.bytes.len() as u64;
                 // A connection that leads nowhere looks just like a slow target: start afresh.
                 if settled.result == Err(Failure::Timeout) {
                     target.retire_h2(&connection);
@@ -108,6 +109,7 @@ async fn exchange(
         Ok(response) => response,
         Err(error) => return Sent::Settled(failed(cause(&error), started)),
     };
+    let first_byte = started.elapsed();
     let status = response.status().as_u16();
     let limit = target.shared.config.max_answer;
     let (received, cut) = match drain(response.into_body(), limit).await {
@@ -121,9 +123,11 @@ async fn exchange(
     Sent::Settled(Settled {
         result: Ok(Answer::of(status)),
         status,
+        sent: 0,
         received,
         cut,
         time: started.elapsed(),
+        first_byte,
         version: "HTTP/2",
     })
 }

@@ -202,6 +202,7 @@ impl Target {
         let state = self.state.borrow();
         let mut tally = state.tally.clone();
         tally.waiting = state.queue.len() as u64;
+        self.connector.counts.add_to(&mut tally);
         tally
     }
 
@@ -409,9 +410,13 @@ impl Target {
     }
 
     fn connected(self: &Rc<Self>, connected: Result<Link, ConnectError>) {
-        self.state.borrow_mut().connecting -= 1;
-        if self.state.borrow().closed {
-            return;
+        {
+            let mut state = self.state.borrow_mut();
+            state.connecting -= 1;
+            if state.closed {
+                return;
+            }
+            state.tally.connections_opened += u64::from(connected.is_ok());
         }
         match connected {
             Ok(Link::Http1 { stream, tls }) => {
@@ -439,6 +444,8 @@ impl Target {
                         let ended = driver.await;
                         target.h2_closed(&connection, ended.err());
                     });
+                } else {
+                    state.tally.connections_closed += 1;
                 }
             }
             Err(error) => {
@@ -456,11 +463,15 @@ impl Target {
     /// A connection carried its copy to the end, and may carry the next one.
     fn settle(self: &Rc<Self>, copy: &Copy, settled: &Settled) {
         self.landed();
+        self.state.borrow_mut().tally.request_bytes += settled.sent;
         match settled.result {
             Ok(answer) => {
-                let mut state = self.state.borrow_mut();
-                state.tally.count_answer(answer);
-                state.tally.answers_cut += u64::from(settled.cut);
+                let tally = &mut self.state.borrow_mut().tally;
+                tally.count_answer(answer);
+                tally.answers_cut += u64::from(settled.cut);
+                tally.answer_body_bytes += settled.received;
+                tally.duration.observe(settled.time);
+                tally.first_byte.observe(settled.first_byte);
             }
             Err(failure) => self.count_failure(failure, ""),
         }
@@ -478,6 +489,7 @@ impl Target {
             let mut state = self.state.borrow_mut();
             state.connections.try_remove(connection.key());
             state.idle.retain(|idle| !Rc::ptr_eq(idle, connection));
+            state.tally.connections_closed += 1;
         }
         self.pump();
     }
@@ -486,6 +498,7 @@ impl Target {
         if let Some(error) = error {
             debug!("target {}: HTTP/2 connection ended: {error}", self.shared.config.name);
         }
+        self.state.borrow_mut().tally.connections_closed += 1;
         if let Some(connection) = connection.upgrade() {
             self.retire_h2(&connection);
         }

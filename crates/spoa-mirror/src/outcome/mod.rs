@@ -4,16 +4,15 @@
 //! on its own thread, without atomics; [`Tally`] values of all workers, each taken between two
 //! events of its worker, add up to the whole.
 
+mod histogram;
+mod spop;
+mod tally;
+
 use std::fmt;
 
-/// Whose fault a failure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The test environment's.
-    Target,
-    /// This machine's or this program's.
-    Local,
-}
+pub use histogram::{AckDelays, CopyTimes, Histogram, Scale};
+pub use spop::{SpopTally, StatusCounts};
+pub use tally::Tally;
 
 macro_rules! labelled {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $label:literal,)+ }) => {
@@ -40,6 +39,20 @@ macro_rules! labelled {
             }
         }
     };
+}
+
+labelled! {
+    /// Who has to do something about a copy that was not answered, if anybody.
+    Fault {
+        /// What HAProxy hands over, or lets through.
+        HaProxy = "haproxy",
+        /// The test environment.
+        Target = "target",
+        /// This machine or this program.
+        Local = "local",
+        /// What this program was told to do.
+        Config = "config",
+    }
 }
 
 labelled! {
@@ -203,6 +216,28 @@ impl DropReason {
         }
     }
 
+    /// Whose doing it is.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        match self {
+            Self::TruncatedBody
+            | Self::TruncatedHeaders
+            | Self::Malformed
+            | Self::Connect
+            | Self::Upgrade => Fault::HaProxy,
+            Self::NotMatched
+            | Self::NotSampled
+            | Self::Paused
+            | Self::BodyTooLarge
+            | Self::Loop
+            | Self::Unrepresentable
+            | Self::NotRewritable
+            | Self::RateLimit => Fault::Config,
+            Self::BreakerOpen | Self::QueueFull | Self::QueueBytes | Self::TooOld => Fault::Target,
+            Self::Shutdown => Fault::Local,
+        }
+    }
+
     /// What it means and what can be done, for people.
     #[must_use]
     pub fn explanation(self) -> &'static str {
@@ -246,202 +281,5 @@ impl DropReason {
             }
             Self::Shutdown => "the agent ended while the copy waited",
         }
-    }
-}
-
-/// The counters of one target.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Requests that came for this target.
-    pub received: u64,
-    answered: [u64; Answer::ALL.len()],
-    failed: [u64; Failure::ALL.len()],
-    dropped: [u64; DropReason::ALL.len()],
-    /// Answers that were cut at the size limit; they count as answered.
-    pub answers_cut: u64,
-    /// Copies that wait for a connection now.
-    pub waiting: u64,
-    /// Copies sent, or being sent, and not yet answered now.
-    pub in_flight: u64,
-}
-
-impl Tally {
-    /// Counts an answered copy.
-    pub fn count_answer(&mut self, answer: Answer) {
-        self.answered[answer as usize] += 1;
-    }
-
-    /// Counts a failed copy.
-    pub fn count_failure(&mut self, failure: Failure) {
-        self.failed[failure as usize] += 1;
-    }
-
-    /// Counts a copy that was not sent.
-    pub fn count_drop(&mut self, reason: DropReason) {
-        self.dropped[reason as usize] += 1;
-    }
-
-    /// Copies answered, by class.
-    pub fn answered(&self) -> impl Iterator<Item = (Answer, u64)> + Clone + '_ {
-        Answer::ALL.iter().map(|&answer| (answer, self.answered[answer as usize]))
-    }
-
-    /// Copies failed, by cause.
-    pub fn failed(&self) -> impl Iterator<Item = (Failure, u64)> + Clone + '_ {
-        Failure::ALL.iter().map(|&failure| (failure, self.failed[failure as usize]))
-    }
-
-    /// Copies dropped, by reason.
-    pub fn dropped(&self) -> impl Iterator<Item = (DropReason, u64)> + Clone + '_ {
-        DropReason::ALL.iter().map(|&reason| (reason, self.dropped[reason as usize]))
-    }
-
-    /// Whether every copy is accounted for.
-    #[must_use]
-    pub fn adds_up(&self) -> bool {
-        let sum = self.answered.iter().sum::<u64>()
-            + self.failed.iter().sum::<u64>()
-            + self.dropped.iter().sum::<u64>();
-        self.received == sum + self.waiting + self.in_flight
-    }
-
-    /// Adds another worker's counters for the same target.
-    pub fn add(&mut self, other: &Self) {
-        self.received += other.received;
-        self.answers_cut += other.answers_cut;
-        self.waiting += other.waiting;
-        self.in_flight += other.in_flight;
-        for (sum, more) in self.answered.iter_mut().zip(other.answered) {
-            *sum += more;
-        }
-        for (sum, more) in self.failed.iter_mut().zip(other.failed) {
-            *sum += more;
-        }
-        for (sum, more) in self.dropped.iter_mut().zip(other.dropped) {
-            *sum += more;
-        }
-    }
-
-    /// The counters as JSON.
-    #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        fn nonzero<L: fmt::Display>(
-            counts: impl Iterator<Item = (L, u64)>,
-        ) -> serde_json::Map<String, serde_json::Value> {
-            counts
-                .filter(|(_, count)| *count > 0)
-                .map(|(label, count)| (label.to_string(), count.into()))
-                .collect()
-        }
-        serde_json::json!({
-            "received": self.received,
-            "answered": nonzero(self.answered()),
-            "answers_cut": self.answers_cut,
-            "failed": nonzero(self.failed()),
-            "dropped": nonzero(self.dropped()),
-            "waiting": self.waiting,
-            "in_flight": self.in_flight,
-        })
-    }
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "received {} = answered ", self.received)?;
-        group(f, self.answered())?;
-        f.write_str(" + failed ")?;
-        group(f, self.failed())?;
-        f.write_str(" + dropped ")?;
-        group(f, self.dropped())?;
-        write!(f, " + waiting {} + in flight {}", self.waiting, self.in_flight)
-    }
-}
-
-/// A sum, and in parentheses what it consists of.
-fn group<L: fmt::Display>(
-    f: &mut fmt::Formatter<'_>,
-    counts: impl Iterator<Item = (L, u64)> + Clone,
-) -> fmt::Result {
-    let total: u64 = counts.clone().map(|(_, count)| count).sum();
-    write!(f, "{total}")?;
-    if total == 0 {
-        return Ok(());
-    }
-    for (index, (label, count)) in counts.filter(|(_, count)| *count > 0).enumerate() {
-        write!(f, "{}{label} {count}", if index == 0 { " (" } else { ", " })?;
-    }
-    f.write_str(")")
-}
-
-/// The counters of the SPOP side.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SpopTally {
-    /// Connections accepted.
-    pub connections: u64,
-    /// Connections open now.
-    pub open: u64,
-    /// Health checks answered.
-    pub health_checks: u64,
-    /// NOTIFY frames acknowledged.
-    pub notifies: u64,
-    /// Messages in them.
-    pub messages: u64,
-    /// Messages that hold a whole request: what each target receives.
-    pub requests: u64,
-    /// Messages that lack what a copy needs.
-    pub incomplete: u64,
-    /// Fragmented frames that HAProxy gave up.
-    pub aborted: u64,
-    /// Connections ended because of a malformed frame.
-    pub protocol_errors: u64,
-}
-
-impl SpopTally {
-    /// Adds another worker's counters.
-    pub fn add(&mut self, other: &Self) {
-        self.connections += other.connections;
-        self.open += other.open;
-        self.health_checks += other.health_checks;
-        self.notifies += other.notifies;
-        self.messages += other.messages;
-        self.requests += other.requests;
-        self.incomplete += other.incomplete;
-        self.aborted += other.aborted;
-        self.protocol_errors += other.protocol_errors;
-    }
-
-    /// The counters as JSON.
-    #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "connections": self.connections,
-            "open": self.open,
-            "health_checks": self.health_checks,
-            "notifies": self.notifies,
-            "messages": self.messages,
-            "requests": self.requests,
-            "incomplete": self.incomplete,
-            "aborted": self.aborted,
-            "protocol_errors": self.protocol_errors,
-        })
-    }
-}
-
-impl fmt::Display for SpopTally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "connections {} (open {}), health checks {}, NOTIFY frames {}, messages {} = requests {} \
-             + incomplete {}, aborted {}, protocol errors {}",
-            self.connections,
-            self.open,
-            self.health_checks,
-            self.notifies,
-            self.messages,
-            self.requests,
-            self.incomplete,
-            self.aborted,
-            self.protocol_errors
-        )
     }
 }
