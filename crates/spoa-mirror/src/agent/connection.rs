@@ -17,6 +17,7 @@ use super::engines;
 use super::stream::{Accepted, Stream};
 use super::worker::Worker;
 use crate::exchange::{Completeness, Exchange, Facts};
+use crate::policy::Request;
 
 /// A connection that does not say HELLO in this time is closed.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -297,9 +298,10 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
         let completeness = facts.as_ref().map_or(Completeness::Complete, |facts| {
             exchange.body.completeness(facts, notify.payload_len(), frame_limit)
         });
+        let request = Request::new(&exchange, facts, completeness, worker.chance.draw());
         for target in &active.targets {
             // A defect must cost one copy, not the connection and all the requests that wait on it.
-            let offer = AssertUnwindSafe(|| target.offer(&exchange, &facts, completeness));
+            let offer = AssertUnwindSafe(|| target.offer(&request));
             if catch_unwind(offer).is_err() {
                 target.count_panic();
             }

@@ -25,6 +25,7 @@ use crate::config::LogConfig;
 use crate::exchange::Incomplete;
 use crate::log::{CopyLog, Sink, Throttle, suppressed};
 use crate::outcome::{SpopTally, Tally};
+use crate::policy::sample::Chance;
 use crate::target;
 
 /// Timeouts and ages are looked at this often.
@@ -264,6 +265,7 @@ impl Handle {
 pub(super) struct Worker {
     pub(super) settings: Settings,
     pub(super) lineup: Lineup,
+    pub(super) chance: Chance,
     /// Where HAProxy's bytes are read into.
     pub(super) scratch: RefCell<Box<[u8]>>,
     pub(super) tally: RefCell<SpopTally>,
@@ -320,6 +322,7 @@ impl Worker {
         Self {
             settings: plan.settings.clone(),
             lineup: Lineup::new(&plan.route, Rc::clone(&context)),
+            chance: Chance::new(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             tally: RefCell::default(),
             engines,

@@ -101,8 +101,8 @@ impl fmt::Display for ListenAddress {
 }
 
 /// The header that marks copies, so that they are recognised and do not go round in circles. Its
-/// value is the number of times that the request was copied, and `; body=truncated` where a part of
-/// the body is missing.
+/// value is the number of times that the request was copied, `; body=truncated` where a part of the
+/// body is missing, and `; copy=2/3` where a target gets several copies of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marker {
     /// The header's name, lower case; `None` marks nothing.

@@ -121,6 +121,19 @@ pub enum Key {
     Argument(String),
 }
 
+impl Key {
+    /// The name of the header, cookie, parameter or argument; empty for the client's address.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Header(name) | Self::Cookie(name) | Self::Query(name) | Self::Argument(name) => {
+                name
+            }
+            Self::Source => "",
+        }
+    }
+}
+
 /// What becomes of requests that lack the key of a sticky sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WithoutKey {

@@ -1,23 +1,167 @@
-//! A request as rules look at it. Everything is found where it lies, when it is asked for.
+//! A request as rules look at it. Everything is found where it lies, when it is asked for, and what
+//! the rules of several targets ask for is found once.
 
 use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
+use std::io::Write as _;
+use std::mem::Discriminant;
 use std::net::IpAddr;
+use std::ops::Deref;
 
 use spop_proto::Value;
 
+use crate::config::Key;
 use crate::exchange::{Exchange, RequestTarget};
 
 /// Looks up the parts of a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct View<'a> {
     exchange: Exchange<'a>,
+    path: OnceCell<&'a [u8]>,
+    host: OnceCell<Cow<'a, [u8]>>,
+    source: OnceCell<Option<IpAddr>>,
+    notes: RefCell<[Option<Note<'a>>; NOTES]>,
+}
+
+/// So many named values of a request are remembered; rules that ask for more look for them again.
+const NOTES: usize = 8;
+
+/// The longest name whose value is remembered, in bytes.
+const NOTED_NAME: usize = 32;
+
+/// A named value that was looked for.
+#[derive(Debug)]
+struct Note<'a> {
+    kind: Discriminant<Key>,
+    name: [u8; NOTED_NAME],
+    length: usize,
+    found: Found<'a>,
+}
+
+/// What there is of a name.
+#[derive(Debug, Clone, Copy)]
+struct Found<'a> {
+    first: Option<Text<'a>>,
+    more: bool,
+}
+
+/// A value as text: as it came, or a number or address written out.
+#[derive(Debug, Clone, Copy)]
+pub enum Text<'a> {
+    /// As it came.
+    Bytes(&'a [u8]),
+    /// Written out.
+    Written {
+        /// The text, and room.
+        bytes: [u8; WRITTEN],
+        /// The length of the text.
+        length: usize,
+    },
+}
+
+/// The longest number or address written out, in bytes.
+const WRITTEN: usize = 45;
+
+impl Text<'_> {
+    fn written(value: impl std::fmt::Display) -> Self {
+        let mut bytes = [0; WRITTEN];
+        let mut room = &mut bytes[..];
+        // There is room for the longest number and the longest address.
+        let _ = write!(room, "{value}");
+        let length = WRITTEN - room.len();
+        Self::Written { bytes, length }
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Written { bytes, length } => &bytes[..*length],
+        }
+    }
 }
 
 impl<'a> View<'a> {
     /// Looks at `exchange`.
     #[must_use]
     pub fn new(exchange: &Exchange<'a>) -> Self {
-        Self { exchange: *exchange }
+        Self {
+            exchange: *exchange,
+            path: OnceCell::new(),
+            host: OnceCell::new(),
+            source: OnceCell::new(),
+            notes: RefCell::new([const { None }; NOTES]),
+        }
+    }
+
+    /// The first value of `key`, as the client wrote it.
+    #[must_use]
+    pub fn first(&self, key: &Key) -> Option<Text<'a>> {
+        self.found(key).first
+    }
+
+    /// Whether any value of `key` passes `test`; those of query parameters are decoded.
+    pub fn any(&self, key: &Key, test: impl Fn(&[u8]) -> bool) -> bool {
+        let found = self.found(key);
+        let passes = |value: &[u8]| match key {
+            Key::Query(_) => test(&percent_decoded(value)),
+            _ => test(value),
+        };
+        let Some(first) = found.first else { return false };
+        passes(&first)
+            || found.more
+                && match key {
+                    Key::Header(name) => self.headers(name).skip(1).any(passes),
+                    Key::Cookie(name) => self.cookies(name).skip(1).any(passes),
+                    Key::Query(name) => self.parameters(name).skip(1).any(passes),
+                    Key::Source | Key::Argument(_) => false,
+                }
+    }
+
+    fn found(&self, key: &Key) -> Found<'a> {
+        let name = key.name().as_bytes();
+        let kind = std::mem::discriminant(key);
+        let mut notes = self.notes.borrow_mut();
+        let mut free = None;
+        for note in notes.iter_mut() {
+            match note {
+                Some(note) => {
+                    if note.length == name.len()
+                        && note.kind == kind
+                        && note.name[..note.length] == *name
+                    {
+                        return note.found;
+                    }
+                }
+                None => {
+                    free = Some(note);
+                    break;
+                }
+            }
+        }
+        let found = self.find(key);
+        if let Some(note) = free.filter(|_| name.len() <= NOTED_NAME) {
+            let mut noted = [0; NOTED_NAME];
+            noted[..name.len()].copy_from_slice(name);
+            *note = Some(Note { kind, name: noted, length: name.len(), found });
+        }
+        found
+    }
+
+    fn find(&self, key: &Key) -> Found<'a> {
+        fn of<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Found<'a> {
+            Found { first: values.next().map(Text::Bytes), more: values.next().is_some() }
+        }
+        match key {
+            Key::Header(name) => of(self.headers(name)),
+            Key::Cookie(name) => of(self.cookies(name)),
+            Key::Query(name) => of(self.parameters(name)),
+            Key::Source => Found { first: self.source().map(Text::written), more: false },
+            Key::Argument(name) => Found { first: self.argument(name), more: false },
+        }
     }
 
     /// The method.
@@ -30,7 +174,7 @@ impl<'a> View<'a> {
     /// `*` for the server as a whole, and nothing for an authority.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
-        match self.exchange.target {
+        self.path.get_or_init(|| match self.exchange.target {
             RequestTarget::Origin { path, .. } => split_query(path).0,
             RequestTarget::Absolute { path, .. } => match split_query(path).0 {
                 b"" => b"/",
@@ -38,7 +182,7 @@ impl<'a> View<'a> {
             },
             RequestTarget::Asterisk => b"*",
             RequestTarget::Authority(_) => b"",
-        }
+        })
     }
 
     /// The query as the client wrote it, without the question mark; empty without one.
@@ -67,6 +211,19 @@ impl<'a> View<'a> {
         without_port(authority)
     }
 
+    /// The host in lower case.
+    #[must_use]
+    pub fn host_lowercase(&self) -> &[u8] {
+        self.host.get_or_init(|| {
+            let host = self.host();
+            if host.iter().any(u8::is_ascii_uppercase) {
+                Cow::Owned(host.to_ascii_lowercase())
+            } else {
+                Cow::Borrowed(host)
+            }
+        })
+    }
+
     /// The first header of this name, which is in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
@@ -86,9 +243,14 @@ impl<'a> View<'a> {
     /// The first cookie of this name.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
+        self.cookies(name).next()
+    }
+
+    /// The cookies of this name.
+    pub fn cookies(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.headers("cookie")
             .flat_map(cookies)
-            .find_map(|(found, value)| (found == name.as_bytes()).then_some(value))
+            .filter_map(move |(found, value)| (found == name.as_bytes()).then_some(value))
     }
 
     /// The query parameters of this name, as the client wrote them. Names are compared decoded.
@@ -101,17 +263,20 @@ impl<'a> View<'a> {
     /// The client's address: the argument `src`, or `arg_src`.
     #[must_use]
     pub fn source(&self) -> Option<IpAddr> {
-        let value = self.exchange.message.get(b"src");
-        match value.or_else(|| self.exchange.message.get(b"arg_src"))? {
-            Value::Ipv4(address) => Some(IpAddr::V4(address)),
-            Value::Ipv6(address) => Some(IpAddr::V6(address).to_canonical()),
-            value => std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok(),
-        }
+        *self.source.get_or_init(|| {
+            let value = self.exchange.message.get(b"src");
+            let address = match value.or_else(|| self.exchange.message.get(b"arg_src"))? {
+                Value::Ipv4(address) => IpAddr::V4(address),
+                Value::Ipv6(address) => IpAddr::V6(address),
+                value => std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok()?,
+            };
+            Some(address.to_canonical())
+        })
     }
 
     /// The argument of this name, or of `arg_` and this name, as text; `None` without a value.
     #[must_use]
-    pub fn argument(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+    pub fn argument(&self, name: &str) -> Option<Text<'a>> {
         let value = self.exchange.message.get(name.as_bytes()).or_else(|| {
             let mut arguments = self.exchange.message.arguments();
             arguments
@@ -120,15 +285,15 @@ impl<'a> View<'a> {
         })?;
         Some(match value {
             Value::Null => return None,
-            Value::Bool(true) => Cow::Borrowed(&b"true"[..]),
-            Value::Bool(false) => Cow::Borrowed(&b"false"[..]),
-            Value::Ipv4(address) => Cow::Owned(address.to_string().into_bytes()),
-            Value::Ipv6(address) => Cow::Owned(address.to_string().into_bytes()),
-            Value::Int32(number) => Cow::Owned(number.to_string().into_bytes()),
-            Value::Uint32(number) => Cow::Owned(number.to_string().into_bytes()),
-            Value::Int64(number) => Cow::Owned(number.to_string().into_bytes()),
-            Value::Uint64(number) => Cow::Owned(number.to_string().into_bytes()),
-            Value::String(bytes) | Value::Binary(bytes) => Cow::Borrowed(bytes),
+            Value::Bool(true) => Text::Bytes(b"true"),
+            Value::Bool(false) => Text::Bytes(b"false"),
+            Value::Ipv4(address) => Text::written(address),
+            Value::Ipv6(address) => Text::written(address),
+            Value::Int32(number) => Text::written(number),
+            Value::Uint32(number) => Text::written(number),
+            Value::Int64(number) => Text::written(number),
+            Value::Uint64(number) => Text::written(number),
+            Value::String(bytes) | Value::Binary(bytes) => Text::Bytes(bytes),
         })
     }
 }
@@ -200,26 +365,15 @@ fn without_port(authority: &[u8]) -> &[u8] {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::exchange::{Body, Headers, Version};
-    use spop_proto::{Messages, encode_message};
+    use crate::policy::tests_support;
 
     fn with_view<T>(
         url: &[u8],
         headers: &[u8],
         arguments: &[(&[u8], Value<'_>)],
-        look: impl FnOnce(View<'_>) -> T,
+        look: impl FnOnce(&View<'_>) -> T,
     ) -> T {
-        let mut payload = Vec::new();
-        encode_message(b"mirror", arguments, &mut payload);
-        let message = Messages::new(&payload, 0).next().unwrap().unwrap();
-        look(View::new(&Exchange {
-            method: b"GET",
-            target: RequestTarget::from_url(url),
-            version: Version::Http11,
-            headers: Headers::Text(headers),
-            body: Body { bytes: b"", given: true, stated_size: None },
-            message,
-        }))
+        tests_support::with_view(b"GET", url, headers, arguments, look)
     }
 
     #[test]
@@ -265,8 +419,62 @@ mod tests {
             assert_eq!(view.argument("customer").as_deref(), Some(&b"acme"[..]));
             assert_eq!(view.argument("src").as_deref(), Some(&b"10.0.0.1"[..]));
             assert_eq!(view.argument("tier").as_deref(), Some(&b"3"[..]));
-            assert_eq!(view.argument("none"), None);
+            assert!(view.argument("none").is_none());
             assert_eq!(view.source(), Some([10, 0, 0, 1].into()));
+        });
+    }
+
+    #[test]
+    fn hosts_are_compared_in_lower_case() {
+        let host =
+            |headers: &[u8]| with_view(b"/", headers, &[], |view| view.host_lowercase().to_owned());
+        assert_eq!(host(b"host: WWW.Example.net:80\r\n\r\n"), b"www.example.net");
+        assert_eq!(host(b"host: www.example.net\r\n\r\n"), b"www.example.net");
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_address() {
+        let mapped = "::ffff:10.0.0.1".parse().unwrap();
+        for value in [Value::Ipv6(mapped), Value::String(b"::ffff:10.0.0.1")] {
+            with_view(b"/", b"", &[(b"src", value)], |view| {
+                assert_eq!(view.first(&Key::Source).as_deref(), Some(&b"10.0.0.1"[..]));
+            });
+        }
+    }
+
+    /// More names than are remembered, names too long for it, and the same name in every place.
+    #[test]
+    fn what_is_remembered_is_what_is_there() {
+        let long = "n".repeat(NOTED_NAME + 1);
+        let names: Vec<_> = (0..NOTES).map(|n| format!("n{n}")).chain([long]).collect();
+        let (mut headers, mut cookies, mut url) = (String::new(), String::new(), "/?".to_owned());
+        for name in &names {
+            headers += &format!("{name}: header {name}\r\n{name}: more\r\n");
+            cookies += &format!("{name}=cookie {name}; ");
+            url += &format!("{name}=query%20{name}&{name}=more&");
+        }
+        headers += &format!("cookie: {cookies}\r\n\r\n");
+        let values: Vec<_> = names.iter().map(|name| format!("args {name}")).collect();
+        let arguments: Vec<_> = names
+            .iter()
+            .zip(&values)
+            .map(|(name, value)| (name.as_bytes(), Value::String(value.as_bytes())))
+            .collect();
+        with_view(url.as_bytes(), headers.as_bytes(), &arguments, |view| {
+            for name in names.iter().chain(&names).chain(names.iter().rev()) {
+                for (key, place, more) in [
+                    (Key::Header(name.clone()), "header", true),
+                    (Key::Cookie(name.clone()), "cookie", false),
+                    (Key::Query(name.clone()), "query", true),
+                    (Key::Argument(name.clone()), "args", false),
+                ] {
+                    let value = format!("{place} {name}");
+                    assert!(view.any(&key, |found| found == value.as_bytes()), "{key:?}");
+                    assert_eq!(view.any(&key, |found| found == b"more"), more, "{key:?}");
+                    assert!(!view.any(&key, |_| false));
+                }
+                assert!(view.first(&Key::Header(format!("{name}x"))).is_none());
+            }
         });
     }
 }

@@ -27,10 +27,10 @@ use tokio::task::spawn_local;
 use tracing::{debug, warn};
 
 use crate::config::{Marker, TargetConfig};
-use crate::exchange::{Completeness, Exchange, Facts, HeaderError};
+use crate::exchange::{Completeness, Exchange};
 use crate::log::{CopyLine, CopyLog, Throttle, suppressed};
 use crate::outcome::{Answer, DropClass, DropReason, Failure, Tally};
-use crate::policy;
+use crate::policy::{self, Approval, Request, Rules};
 
 use answer::Settled;
 use connect::{ConnectError, Connector, Link};
@@ -135,6 +135,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Target {
     shared: Arc<Shared>,
     context: Rc<Context>,
+    rules: Rules,
     connector: Rc<Connector>,
     state: RefCell<State>,
 }
@@ -166,6 +167,7 @@ impl Target {
         addresses: resolve::Addresses,
     ) -> Rc<Self> {
         Rc::new(Self {
+            rules: Rules::new(&shared.config),
             connector: Rc::new(Connector::new(Arc::clone(&shared), tls, addresses)),
             shared,
             context,
@@ -206,35 +208,45 @@ impl Target {
         tally
     }
 
-    /// Takes a request: sends a copy, lets it wait, or counts why not.
-    pub fn offer(
-        self: &Rc<Self>,
-        exchange: &Exchange<'_>,
-        facts: &Result<Facts<'_>, HeaderError>,
-        completeness: Completeness,
-    ) {
+    /// Takes a request: sends a copy, or as many as are wanted, lets them wait, or counts why not.
+    pub fn offer(self: &Rc<Self>, request: &Request<'_>) {
         self.state.borrow_mut().tally.received += 1;
-        if let Err(reason) = self.try_offer(exchange, facts, completeness) {
-            self.count_drop(reason);
-            if reason == DropReason::TruncatedBody {
-                self.hint_body(exchange, completeness);
+        let approval = match self.decide(request) {
+            Ok(approval) => approval,
+            Err(reason) => {
+                self.count_drop(reason);
+                if reason == DropReason::TruncatedBody {
+                    self.hint_body(&request.exchange, request.completeness);
+                }
+                return;
+            }
+        };
+        let copies = self.shared.config.amplify;
+        for number in 1..=copies {
+            // Each copy is accounted for by itself.
+            if number > 1 {
+                self.state.borrow_mut().tally.received += 1;
+            }
+            let approval = Approval { number, copies, ..approval };
+            if let Err(reason) = self.copy(request, approval) {
+                self.count_drop(reason);
             }
         }
     }
 
-    fn try_offer(
-        self: &Rc<Self>,
-        exchange: &Exchange<'_>,
-        facts: &Result<Facts<'_>, HeaderError>,
-        completeness: Completeness,
-    ) -> Result<(), DropReason> {
-        let shared = &self.shared;
-        if shared.live.paused() {
+    fn decide(&self, request: &Request<'_>) -> Result<Approval, DropReason> {
+        let live = &self.shared.live;
+        if live.paused() {
             return Err(DropReason::Paused);
         }
-        let approval =
-            policy::decide(exchange, facts, completeness, &shared.config, &shared.marker)?;
-        let Ok(facts) = facts else { return Err(DropReason::Malformed) };
+        policy::decide(request, &self.rules, live.sample(), &self.shared.marker)
+    }
+
+    /// Makes one copy: sends it, or lets it wait.
+    fn copy(self: &Rc<Self>, request: &Request<'_>, approval: Approval) -> Result<(), DropReason> {
+        let shared = &self.shared;
+        let exchange = &request.exchange;
+        let Ok(facts) = &request.facts else { return Err(DropReason::Malformed) };
         let now = Instant::now();
         let mut idle = self.take_idle(now);
         let mut bytes = idle.as_ref().map(|connection| connection.buffer()).unwrap_or_default();

@@ -42,7 +42,6 @@ pub(super) fn write(
     if !is_token(exchange.method) {
         return Err(DropReason::Malformed);
     }
-    let body = exchange.body.bytes;
     let mut layout = Layout {
         method: append(exchange.method, output),
         closes: exchange.version == Version::Http10,
@@ -60,7 +59,7 @@ pub(super) fn write(
         Version::Http11 | Version::Later => b" HTTP/1.1\r\n",
     });
     let start = output.len();
-    write_headers(exchange, facts, marker, output);
+    write_headers(exchange, facts, approval, marker, output);
     if let Some(name) = marker {
         output.extend_from_slice(name.as_bytes());
         output.extend_from_slice(b": ");
@@ -68,12 +67,22 @@ pub(super) fn write(
         if approval.truncated {
             output.extend_from_slice(b"; body=truncated");
         }
+        if approval.copies > 1 {
+            output.extend_from_slice(b"; copy=");
+            write_decimal(u64::from(approval.number), output);
+            output.push(b'/');
+            write_decimal(u64::from(approval.copies), output);
+        }
         output.extend_from_slice(b"\r\n");
     }
     layout.headers = start..output.len();
     output.extend_from_slice(b"\r\n");
-    layout.body = append(body, output);
+    layout.body = append(body(exchange, approval), output);
     Ok(layout)
+}
+
+fn body<'a>(exchange: &Exchange<'a>, approval: Approval) -> &'a [u8] {
+    if approval.headers_only { &[] } else { exchange.body.bytes }
 }
 
 fn write_target(exchange: &Exchange<'_>, prefix: &str, output: &mut Vec<u8>) {
@@ -117,12 +126,15 @@ fn is_http(origin: &[u8]) -> bool {
 fn write_headers(
     exchange: &Exchange<'_>,
     facts: &Facts<'_>,
+    approval: Approval,
     marker: Option<&str>,
     output: &mut Vec<u8>,
 ) {
-    let length = exchange.body.bytes.len() as u64;
-    // Whether a length is still to be written: once, where the client's own framing header stood.
-    let mut owed = facts.chunked || facts.content_length.is_some() || length > 0;
+    let length = body(exchange, approval).len() as u64;
+    // Whether a length is still to be written: once, where the client's own framing header stood. A
+    // request whose body is left out says that it has none.
+    let has_body = !exchange.body.bytes.is_empty();
+    let mut owed = facts.chunked || facts.content_length.is_some() || has_body;
     // `facts` was gathered from the same headers without an error.
     for (name, value) in exchange.headers.iter().flatten() {
         let framing = match name.len() {
@@ -138,6 +150,8 @@ fn write_headers(
         }
         if facts.is_hop_by_hop(name)
             || marker.is_some_and(|marker| name.eq_ignore_ascii_case(marker.as_bytes()))
+            // Nobody may expect to be asked for a body that does not come (RFC 9110, section 10.1.1).
+            || approval.headers_only && name.eq_ignore_ascii_case(b"expect")
         {
             continue;
         }
@@ -188,7 +202,8 @@ mod tests {
     use crate::config::tests_support::target;
     use crate::exchange::{Body, Headers};
 
-    const APPROVAL: Approval = Approval { hops: 1, truncated: false };
+    const APPROVAL: Approval =
+        Approval { hops: 1, truncated: false, headers_only: false, number: 1, copies: 1 };
 
     fn copy(
         url: &[u8],
@@ -196,6 +211,17 @@ mod tests {
         headers: &[(&str, &[u8])],
         body: &[u8],
         mirror: &str,
+    ) -> Result<String, DropReason> {
+        approved_copy(url, version, headers, body, mirror, APPROVAL)
+    }
+
+    fn approved_copy(
+        url: &[u8],
+        version: Version,
+        headers: &[(&str, &[u8])],
+        body: &[u8],
+        mirror: &str,
+        approval: Approval,
     ) -> Result<String, DropReason> {
         let mut block = Vec::new();
         let pairs = headers.iter().map(|&(name, value)| (name.as_bytes(), value));
@@ -210,7 +236,7 @@ mod tests {
         };
         let facts = Facts::gather(&exchange.headers, Some("x-shadow")).unwrap();
         let mut output = Vec::new();
-        write(&exchange, &facts, APPROVAL, &target(mirror), Some("x-shadow"), &mut output)?;
+        write(&exchange, &facts, approval, &target(mirror), Some("x-shadow"), &mut output)?;
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
@@ -274,6 +300,33 @@ mod tests {
                 .unwrap()
                 .contains("content-length: 0\r\n")
         );
+    }
+
+    /// Whatever announced the body, the target waits for none.
+    #[test]
+    fn a_body_that_is_left_out_has_no_length() {
+        let approval = Approval { truncated: true, headers_only: true, ..APPROVAL };
+        let rest = [("expect", &b"100-continue"[..]), ("content-type", b"text/plain")];
+        for framing in
+            [Some(("content-length", &b"100"[..])), Some(("transfer-encoding", b"chunked")), None]
+        {
+            let headers: Vec<_> = framing.into_iter().chain(rest).collect();
+            let copy =
+                approved_copy(b"/", Version::Http11, &headers, b"part", "http://t", approval)
+                    .unwrap();
+            let (length, rest) = ("content-length: 0\r\n", "content-type: text/plain\r\n");
+            let order = if framing.is_some() { [length, rest] } else { [rest, length] }.concat();
+            let marker = "x-shadow: 1; body=truncated";
+            assert_eq!(copy, format!("POST / HTTP/1.1\r\n{order}{marker}\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn copies_of_one_request_are_numbered() {
+        let approval = Approval { truncated: true, number: 2, copies: 3, ..APPROVAL };
+        let copy = approved_copy(b"/", Version::Http11, &[], b"", "http://t", approval).unwrap();
+        let marker = "x-shadow: 1; body=truncated; copy=2/3";
+        assert_eq!(copy, format!("POST / HTTP/1.1\r\n{marker}\r\n\r\n"));
     }
 
     #[test]
