@@ -3,6 +3,7 @@
 #   need_rust            a Rust toolchain that is new enough, and the C compiler that it links with
 #   need_cplusplus       a C++ compiler (only libFuzzer wants one)
 #   need_rust_lints      rustfmt and clippy (only .ci/run wants them)
+#   need_bench           clients, servers and counters (only scripts/bench.sh wants them)
 #   install_needs        asks for all of the above at once: says what is missing and why, then installs it
 #
 # On a system without apt, install_needs lists what to install by hand and ends the script with code 1.
@@ -22,6 +23,7 @@ die() {
 need_rust() { needs+=(rust); }
 need_cplusplus() { needs+=(cplusplus); }
 need_rust_lints() { needs+=(rust_lints); }
+need_bench() { needs+=(bench); }
 
 install_needs() {
   rust_floor=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$checkout/Cargo.toml" | head -n 1)
@@ -73,6 +75,7 @@ find_missing() {
         ;;
       cplusplus) compiles_cplusplus || missing+=(cplusplus) ;;
       rust_lints) lints_are_there || missing+=(rust_lints) ;;
+      bench) bench_tools_are_there || missing+=(bench) ;;
     esac
   done
 }
@@ -102,6 +105,8 @@ at_least() {
 lints_are_there() {
   (cd "$checkout" && cargo fmt --version && cargo clippy --version) >/dev/null 2>&1
 }
+
+bench_tools_are_there() { has wrk && has h2load && PATH=$PATH:/usr/sbin has nginx; }
 
 # An earlier run may have installed Rust by rustup without touching the shell's start-up files.
 find_rustup_folder() {
@@ -138,6 +143,12 @@ choose_packages() {
         ;;
       certificates) want ca-certificates "the authorities that downloads of Rust libraries are checked against" ;;
       cplusplus) want g++ "compiles libFuzzer, for the short fuzz runs of the tests" ;;
+      bench)
+        want wrk "sends requests as fast as they are answered"
+        want nghttp2-client "h2load, sends requests at a fixed rate"
+        want nginx-light "production, targets, and a rival with its mirror directive"
+        want linux-perf "counts system calls"
+        ;;
       rust) choose_rust ;;
       rust_lints) choose_lints ;;
     esac
@@ -237,6 +248,7 @@ tell_what_to_install_by_hand() {
       certificates) say "  - the certificate authorities (Debian: ca-certificates), or set SSL_CERT_FILE" ;;
       cplusplus) say "  - a C++ compiler that answers to 'c++', with its standard library (Debian: g++)" ;;
       rust) say "  - rustc and cargo $rust_floor or newer, from your system or from https://rustup.rs (Debian 13: rustc cargo; Debian 12: rustc-web cargo-web)" ;;
+      bench) say "  - wrk, h2load and nginx, and perf if system calls are to be counted (Debian: wrk nghttp2-client nginx-light linux-perf)" ;;
       rust_lints) say "  - rustfmt and clippy for that Rust (rustup component add rustfmt clippy)" ;;
     esac
   done
