@@ -131,6 +131,10 @@ impl Mirror {
         });
         for target in &last.targets {
             assert_eq!((target.waiting, target.in_flight), (0, 0), "{last:?}");
+            // Without a configuration file every target is offered every request, once.
+            if self.directory.is_none() {
+                assert_eq!(target.received, last.spop.requests, "{last:?}");
+            }
         }
         last
     }
