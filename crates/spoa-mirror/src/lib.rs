@@ -4,6 +4,7 @@
 //! The way of a request: [`agent`] reads it from HAProxy, [`exchange`] makes sense of it, [`policy`]
 //! decides, [`target`] sends the copy, [`outcome`] counts what became of it.
 
+pub mod admin;
 pub mod agent;
 pub mod cli;
 pub mod config;
