@@ -322,6 +322,7 @@ fn from_one_local_port_and_no_other() {
     let mut stage = setup.start_with_shadow("");
     let pair = stage.faithful(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(pair.shadow.peer.port(), port);
+    stage.stage.wait_copies(1);
     // While its only connection is busy, there is none for another copy.
     stage.shadow.set(Behaviour::mute());
     stage.stage.get("/");

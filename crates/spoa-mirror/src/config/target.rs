@@ -2,7 +2,7 @@
 //!
 //! Plain data, checked when it was read: patterns are compiled, networks and templates parsed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -393,6 +393,14 @@ pub struct LocalEnd {
     pub interface: Option<String>,
     /// The ports to choose from.
     pub ports: Option<RangeInclusive<u16>>,
+}
+
+impl LocalEnd {
+    /// Whether an address can be reached from here: both are IPv4, or both IPv6.
+    #[must_use]
+    pub fn reaches(&self, address: SocketAddr) -> bool {
+        self.address.is_none_or(|local| local.is_ipv4() == address.is_ipv4())
+    }
 }
 
 /// How connections to a target are kept.

@@ -21,6 +21,8 @@ pub(super) struct Settled {
     /// From the first byte sent to the first received; zero when it has failed.
     pub(super) first_byte: Duration,
     pub(super) version: &'static str,
+    /// What else is known of a failure.
+    pub(super) detail: String,
 }
 
 impl Settled {
@@ -34,6 +36,7 @@ impl Settled {
             time,
             first_byte: Duration::ZERO,
             version: "HTTP/1.1",
+            detail: String::new(),
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::answer::Settled;
+use super::keep::Keep;
 use super::response::{Answered, End, Progress, ResponseReader};
 use super::{Copy, Target};
 use crate::config::TargetConfig;
@@ -34,6 +35,7 @@ pub(super) struct Connection {
     stream: OwnedWriteHalf,
     tls: Option<RefCell<ClientConnection>>,
     state: RefCell<State>,
+    keep: Keep,
     key: Cell<usize>,
 }
 
@@ -61,6 +63,7 @@ impl Connection {
     pub(super) fn new(
         stream: TcpStream,
         tls: Option<Box<ClientConnection>>,
+        keep: Keep,
     ) -> (Self, OwnedReadHalf) {
         let (reader, writer) = stream.into_split();
         let connection = Self {
@@ -74,6 +77,7 @@ impl Connection {
                 ended: false,
                 waker: None,
             }),
+            keep,
             key: Cell::new(usize::MAX),
         };
         (connection, reader)
@@ -181,11 +185,11 @@ impl Connection {
     }
 
     /// Whether the copy under way, or the lack of one, has lasted too long.
-    pub(super) fn is_late(&self, now: Instant, timeout: Duration, idle_timeout: Duration) -> bool {
+    pub(super) fn is_late(&self, now: Instant, timeout: Duration) -> bool {
         let state = self.state.borrow();
         match &state.under_way {
             Some(under_way) => now.duration_since(under_way.started) > timeout,
-            None => now.duration_since(state.idle_since) > idle_timeout,
+            None => self.keep.is_over(now, state.idle_since),
         }
     }
 
@@ -229,10 +233,10 @@ impl io::Write for Raw<'_> {
 pub(super) async fn run(target: Rc<Target>, connection: Rc<Connection>, mut reader: OwnedReadHalf) {
     // A copy may wait for this very connection.
     target.pump();
-    let failure = std::future::poll_fn(|cx| {
+    let Over { failure, detail } = std::future::poll_fn(|cx| {
         // A defect must cost one copy, and leave the books in order.
         let polled = AssertUnwindSafe(|| poll(cx, &target, &connection, &mut reader));
-        catch_unwind(polled).unwrap_or(Poll::Ready(Failure::Internal))
+        catch_unwind(polled).unwrap_or(Poll::Ready(Failure::Internal.into()))
     })
     .await;
     let under_way = {
@@ -246,31 +250,44 @@ pub(super) async fn run(target: Rc<Target>, connection: Rc<Connection>, mut read
         let mut settled = Settled::failed(failure, time);
         settled.status = connection.state.borrow().reader.answered().status;
         settled.sent = under_way.written as u64;
+        settled.detail = detail;
         target.settle(&under_way.copy, &settled);
     }
     target.forget(&connection);
 }
 
-/// Ready when the connection is over: with what that means for the copy under way, if there is one.
+/// What the end of a connection means for the copy under way, if there is one.
+struct Over {
+    failure: Failure,
+    detail: String,
+}
+
+impl From<Failure> for Over {
+    fn from(failure: Failure) -> Self {
+        Self { failure, detail: String::new() }
+    }
+}
+
+/// Ready when the connection is over.
 fn poll(
     cx: &mut TaskContext<'_>,
     target: &Rc<Target>,
     connection: &Rc<Connection>,
     reader: &mut OwnedReadHalf,
-) -> Poll<Failure> {
+) -> Poll<Over> {
     {
         let mut state = connection.state.borrow_mut();
         if state.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             state.waker = Some(cx.waker().clone());
         }
         if state.ended {
-            return Poll::Ready(Failure::Reset);
+            return Poll::Ready(Failure::Reset.into());
         }
     }
     if let Err(error) = write_rest(cx, connection) {
         // An answer may be there all the same: a target that refuses a body answers, then closes.
         if error.kind() != ErrorKind::BrokenPipe && error.kind() != ErrorKind::ConnectionReset {
-            return Poll::Ready(Failure::Reset);
+            return Poll::Ready(Failure::Reset.into());
         }
     }
     loop {
@@ -289,19 +306,24 @@ fn poll(
             Read::Settled { copy, settled, keep_alive } => {
                 target.settle(&copy, &settled);
                 let mut state = connection.state.borrow_mut();
-                state.idle_since = Instant::now();
+                let now = Instant::now();
+                state.idle_since = now;
                 state.keep_buffer(copy.bytes);
-                if !keep_alive {
-                    return Poll::Ready(Failure::Closed);
+                if !keep_alive || connection.keep.is_old(now) {
+                    return Poll::Ready(Failure::Closed.into());
                 }
                 drop(state);
                 target.reuse(Rc::clone(connection));
             }
-            Read::End => return Poll::Ready(at_end(target, connection)),
+            Read::End => return Poll::Ready(at_end(target, connection).into()),
             Read::Broken => {
                 let head = connection.state.borrow().reader.has_head();
                 let failure = if head { Failure::IncompleteAnswer } else { Failure::Reset };
-                return Poll::Ready(failure);
+                return Poll::Ready(failure.into());
+            }
+            Read::Tls(error) => {
+                let detail = error.to_string();
+                return Poll::Ready(Over { failure: Failure::Tls, detail });
             }
         }
     }
@@ -310,9 +332,15 @@ fn poll(
 /// What a read amounts to.
 enum Read {
     More,
-    Settled { copy: Copy, settled: Settled, keep_alive: bool },
+    Settled {
+        copy: Copy,
+        settled: Settled,
+        keep_alive: bool,
+    },
     End,
     Broken,
+    /// The session failed; with TLS 1.3 this is how a target refuses a client's certificate.
+    Tls(rustls::Error),
 }
 
 impl Read {
@@ -362,10 +390,11 @@ fn received(target: &Target, connection: &Connection, bytes: &[u8]) -> Read {
     while !rest.is_empty() {
         {
             let mut tls = tls.borrow_mut();
-            if !matches!(tls.read_tls(&mut rest), Ok(count) if count > 0)
-                || tls.process_new_packets().is_err()
-            {
+            if !matches!(tls.read_tls(&mut rest), Ok(count) if count > 0) {
                 return read.then(Read::Broken);
+            }
+            if let Err(error) = tls.process_new_packets() {
+                return read.then(Read::Tls(error));
             }
         }
         loop {
@@ -433,6 +462,7 @@ fn answer(
         time,
         first_byte: under_way.first_byte.unwrap_or(time),
         version: "HTTP/1.1",
+        detail: String::new(),
     }
 }
 

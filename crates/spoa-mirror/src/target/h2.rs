@@ -2,18 +2,20 @@
 //! HTTP/2 cannot express is dropped as such, never altered.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::client::SendRequest;
+use h2::{Ping, PingPong, Reason, RecvStream};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use tokio::task::spawn_local;
-use tokio::time::timeout_at;
+use tokio::time::{sleep_until, timeout, timeout_at};
 
 use super::answer::Settled;
+use super::keep::Keep;
 use super::{Copy, Target};
 use crate::outcome::{Answer, DropReason, Failure};
 
@@ -23,14 +25,94 @@ pub(super) const MAX_CONNECTIONS: usize = 4;
 /// Copies under way at once on a connection: what servers commonly allow.
 const MAX_STREAMS: usize = 100;
 
+/// A connection from which nothing was heard for this time is asked whether it is still there. Servers
+/// that are strict about it allow few such questions in a row.
+const PING_AFTER: Duration = Duration::from_secs(10);
+
+/// It has this time to say so.
+const PONG_WITHIN: Duration = Duration::from_secs(5);
+
+/// A copy that a target refused unread, or that a connection did not take, is tried again so many
+/// times.
+const MAX_RESENDS: u8 = 5;
+
 pub(super) struct Connection {
     requests: SendRequest<Bytes>,
     active: Cell<usize>,
+    idle_since: Cell<Instant>,
+    keep: Keep,
+    heard: Heard,
+}
+
+/// When something was last heard from the other end.
+#[derive(Clone)]
+pub(super) struct Heard(Rc<Cell<Instant>>);
+
+impl Heard {
+    pub(super) fn now() -> Self {
+        Self(Rc::new(Cell::new(Instant::now())))
+    }
+
+    fn again(&self) {
+        self.0.set(Instant::now());
+    }
+}
+
+/// Does a connection's reading and writing until it ends or turns out to be dead; says why.
+pub(super) async fn drive<S>(
+    mut connection: h2::client::Connection<S, Bytes>,
+    heard: Heard,
+) -> Result<(), String>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let pings = connection.ping_pong();
+    tokio::select! {
+        ended = connection => ended.map_err(|error| error.to_string()),
+        () = silence(pings, heard) => Err(format!("no answer to a PING for {PONG_WITHIN:?}")),
+    }
+}
+
+/// Ready when the other end does not say anything any more.
+async fn silence(pings: Option<PingPong>, heard: Heard) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        let quiet = heard.0.get() + PING_AFTER;
+        if Instant::now() < quiet {
+            sleep_until(quiet.into()).await;
+            continue;
+        }
+        let asked = Instant::now();
+        let pong = pings.ping(Ping::opaque());
+        tokio::pin!(pong);
+        loop {
+            match timeout(PONG_WITHIN, &mut pong).await {
+                Ok(Ok(_)) => {
+                    heard.again();
+                    break;
+                }
+                // The connection is about to end by itself.
+                Ok(Err(_)) => return std::future::pending().await,
+                Err(_) if heard.0.get() < asked => return,
+                // Busy with an answer.
+                Err(_) => {}
+            }
+        }
+    }
 }
 
 impl Connection {
-    pub(super) fn new(requests: SendRequest<Bytes>) -> Self {
-        Self { requests, active: Cell::new(0) }
+    pub(super) fn new(requests: SendRequest<Bytes>, keep: Keep, heard: Heard) -> Self {
+        let idle_since = Cell::new(Instant::now());
+        Self { requests, active: Cell::new(0), idle_since, keep, heard }
+    }
+
+    /// Whether it has carried nothing for too long, or may carry nothing more.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        if self.active.get() > 0 {
+            return self.keep.is_old(now);
+        }
+        self.keep.is_over(now, self.idle_since.get())
     }
 
     pub(super) fn active(&self) -> usize {
@@ -44,7 +126,7 @@ impl Connection {
 }
 
 /// Sends `copy` on a task of its own.
-pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, copy: Copy) {
+pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, mut copy: Copy) {
     let Some(request) = request(&copy, target.shared.config.url.https) else {
         target.count_drop(DropReason::Unrepresentable);
         return;
@@ -61,30 +143,41 @@ pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, copy: Copy)
             Err(_) => Sent::Settled(failed(Failure::Timeout, started)),
         };
         connection.active.set(connection.active.get() - 1);
-        match sent {
+        connection.idle_since.set(Instant::now());
+        let (settled, usable) = match sent {
             Sent::Settled(mut settled) => {
                 settled.sent = copy.bytes.len() as u64;
                 // A connection that leads nowhere looks just like a slow target: start afresh.
-                if settled.result == Err(Failure::Timeout) {
+                let usable = settled.result != Err(Failure::Timeout);
+                (settled, usable)
+            }
+            Sent::NotAtAll { usable } if copy.resent < MAX_RESENDS => {
+                if !usable {
                     target.retire_h2(&connection);
                 }
-                target.settle(&copy, &settled);
-                target.pump();
-            }
-            Sent::NotAtAll => {
-                target.retire_h2(&connection);
+                copy.resent += 1;
                 target.landed();
                 target.put_back(copy);
                 target.pump();
+                return;
             }
+            Sent::NotAtAll { usable } => (failed(Failure::Http2, started), usable),
+        };
+        if !usable {
+            target.retire_h2(&connection);
         }
+        target.settle(&copy, &settled);
+        target.pump();
     });
 }
 
 enum Sent {
     Settled(Settled),
-    /// The connection took no new request: nothing of the copy was sent.
-    NotAtAll,
+    /// The target has not looked at it: the connection took no new request, or said so. The
+    /// connection may be good for others.
+    NotAtAll {
+        usable: bool,
+    },
 }
 
 async fn exchange(
@@ -95,11 +188,11 @@ async fn exchange(
     started: Instant,
 ) -> Sent {
     let Ok(mut requests) = connection.requests.clone().ready().await else {
-        return Sent::NotAtAll;
+        return Sent::NotAtAll { usable: false };
     };
     let body = copy.bytes.get(copy.layout.body.clone()).unwrap_or_default();
     let Ok((response, mut stream)) = requests.send_request(request, body.is_empty()) else {
-        return Sent::NotAtAll;
+        return Sent::NotAtAll { usable: false };
     };
     // The body is sent within the target's flow-control window; h2 holds what does not fit.
     if !body.is_empty() && stream.send_data(Bytes::copy_from_slice(body), true).is_err() {
@@ -107,12 +200,13 @@ async fn exchange(
     }
     let response = match response.await {
         Ok(response) => response,
-        Err(error) => return Sent::Settled(failed(cause(&error), started)),
+        Err(error) => return not_answered(&error, started),
     };
     let first_byte = started.elapsed();
+    connection.heard.again();
     let status = response.status().as_u16();
     let limit = target.shared.config.max_answer;
-    let (received, cut) = match drain(response.into_body(), limit).await {
+    let (received, cut) = match drain(response.into_body(), limit, &connection.heard).await {
         Ok(drained) => drained,
         Err(_) => {
             let mut settled = failed(Failure::IncompleteAnswer, started);
@@ -129,15 +223,17 @@ async fn exchange(
         time: started.elapsed(),
         first_byte,
         version: "HTTP/2",
+        detail: String::new(),
     })
 }
 
 /// Reads a body up to `limit` and throws it away; gives its length and whether it was cut. Dropping
 /// the stream resets it.
-async fn drain(mut body: RecvStream, limit: u64) -> Result<(u64, bool), h2::Error> {
+async fn drain(mut body: RecvStream, limit: u64, heard: &Heard) -> Result<(u64, bool), h2::Error> {
     let mut received = 0u64;
     while let Some(data) = body.data().await {
         let data = data?;
+        heard.again();
         received += data.len() as u64;
         if received > limit {
             return Ok((received, true));
@@ -152,8 +248,23 @@ fn failed(failure: Failure, started: Instant) -> Settled {
     Settled { version: "HTTP/2", ..Settled::failed(failure, time) }
 }
 
-fn cause(error: &h2::Error) -> Failure {
-    if error.is_io() { Failure::Closed } else { Failure::Http2 }
+/// A copy went out, and no answer came.
+fn not_answered(error: &h2::Error, started: Instant) -> Sent {
+    // GOAWAY concerns the streams that it says were not processed; the others go on, or end with their
+    // connection. A refused stream was not processed either (RFC 9113, sections 6.8 and 8.7).
+    if error.is_remote() && error.is_go_away() {
+        return Sent::NotAtAll { usable: false };
+    }
+    if error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) {
+        return Sent::NotAtAll { usable: true };
+    }
+    let failure = match error.get_io() {
+        // What TLS says, and there is no other way to tell.
+        Some(io) if io.kind() == ErrorKind::InvalidData => Failure::Tls,
+        Some(_) => Failure::Closed,
+        None => Failure::Http2,
+    };
+    Sent::Settled(Settled { detail: error.to_string(), ..failed(failure, started) })
 }
 
 /// The copy as an HTTP/2 request; `None` when HTTP/2, or the library that speaks it, cannot express

@@ -4,10 +4,12 @@
 //! Nothing here waits. A copy that comes while a connection is idle is written to it at once, on
 //! the task that read it from HAProxy; otherwise it is queued, or dropped with its reason.
 
+mod address;
 mod answer;
 mod connect;
 mod h1;
 mod h2;
+mod keep;
 mod live;
 pub mod plan;
 mod request;
@@ -117,6 +119,8 @@ struct Copy {
     bytes: Vec<u8>,
     layout: Layout,
     since: Instant,
+    /// How often it was tried and came back unread.
+    resent: u8,
 }
 
 impl Copy {
@@ -127,9 +131,6 @@ impl Copy {
 
 /// Connections that may come about at once on one worker: a dead target costs no more.
 const MAX_CONNECTING: usize = 32;
-
-/// An idle connection is closed after this time.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One worker's side of a target.
 pub struct Target {
@@ -261,7 +262,7 @@ impl Target {
                 return Err(reason);
             }
         };
-        let mut copy = Copy { bytes, layout, since: now };
+        let mut copy = Copy { bytes, layout, since: now, resent: 0 };
         while let Some(connection) = idle {
             match self.send(&connection, copy, now) {
                 Ok(()) => return Ok(()),
@@ -431,8 +432,8 @@ impl Target {
             state.tally.connections_opened += u64::from(connected.is_ok());
         }
         match connected {
-            Ok(Link::Http1 { stream, tls }) => {
-                let (connection, reader) = h1::Connection::new(stream, tls);
+            Ok(Link::Http1 { stream, tls, keep }) => {
+                let (connection, reader) = h1::Connection::new(stream, tls, keep);
                 let connection = Rc::new(connection);
                 {
                     let mut state = self.state.borrow_mut();
@@ -442,8 +443,8 @@ impl Target {
                 }
                 spawn_local(h1::run(Rc::clone(self), connection, reader));
             }
-            Ok(Link::Http2(requests, driver)) => {
-                let connection = Rc::new(h2::Connection::new(requests));
+            Ok(Link::Http2(connection, driver)) => {
+                let connection = Rc::new(connection);
                 let mut state = self.state.borrow_mut();
                 // The first copies may have opened more, before it was known that this is HTTP/2.
                 if state.h2.len() < h2::MAX_CONNECTIONS {
@@ -485,7 +486,7 @@ impl Target {
                 tally.duration.observe(settled.time);
                 tally.first_byte.observe(settled.first_byte);
             }
-            Err(failure) => self.count_failure(failure, ""),
+            Err(failure) => self.count_failure(failure, &settled.detail),
         }
         self.log_copy(copy, settled);
     }
@@ -506,7 +507,7 @@ impl Target {
         self.pump();
     }
 
-    fn h2_closed(self: &Rc<Self>, connection: &Weak<h2::Connection>, error: Option<::h2::Error>) {
+    fn h2_closed(self: &Rc<Self>, connection: &Weak<h2::Connection>, error: Option<String>) {
         if let Some(error) = error {
             debug!("target {}: HTTP/2 connection ended: {error}", self.shared.config.name);
         }
@@ -610,9 +611,11 @@ impl Target {
         let config = &self.shared.config;
         let mut late = Vec::new();
         {
-            let state = self.state.borrow();
+            let mut state = self.state.borrow_mut();
+            // What is under way on them goes on.
+            state.h2.retain(|connection| !connection.is_over(now));
             for (_, connection) in &state.connections {
-                if connection.is_late(now, config.timeout, IDLE_TIMEOUT) {
+                if connection.is_late(now, config.timeout) {
                     late.push(Rc::clone(connection));
                 }
             }

@@ -1,4 +1,5 @@
-//! How the certificates of targets are verified, and which HTTP versions are offered.
+//! How the certificates of targets are verified, what targets are shown, and which versions of TLS
+//! and HTTP are offered.
 
 use std::fmt;
 use std::path::Path;
@@ -6,34 +7,44 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
-use crate::config::{HttpVersion, TargetConfig};
+use crate::config::{CertificateFiles, HttpVersion, TargetConfig, TlsVersion};
 
 /// The TLS configuration for a target.
 ///
 /// # Errors
-/// What is wrong with the CA file, or with the system's roots.
+/// What is wrong with a file that the target's configuration names, with the name to verify, or with
+/// the system's roots.
 pub fn client_config(target: &TargetConfig) -> Result<Arc<ClientConfig>, String> {
+    server_name(target)?;
     let provider = Arc::new(aws_lc_rs::default_provider());
+    let versions: &[_] = match target.tls.min_version {
+        TlsVersion::Tls12 => &[&TLS13, &TLS12],
+        TlsVersion::Tls13 => &[&TLS13],
+    };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(|error| error.to_string())?;
-    let mut config = if target.tls.insecure {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAnything { provider }))
-            .with_no_client_auth()
+    let builder = if target.tls.insecure {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnything { provider }))
     } else if let Some(file) = &target.tls.ca {
-        builder.with_root_certificates(roots(file)?).with_no_client_auth()
+        builder.with_root_certificates(roots(file)?)
     } else {
         builder
             .with_platform_verifier()
             .map_err(|error| format!("the system's root certificates cannot be used: {error}"))?
-            .with_no_client_auth()
+    };
+    let mut config = match &target.tls.client {
+        None => builder.with_no_client_auth(),
+        Some(files) => {
+            let (chain, key) = identity(files)?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| mismatch(files, &error))?
+        }
     };
     config.alpn_protocols = match target.http {
         HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -43,21 +54,78 @@ pub fn client_config(target: &TargetConfig) -> Result<Arc<ClientConfig>, String>
     Ok(Arc::new(config))
 }
 
-fn roots(file: &Path) -> Result<RootCertStore, String> {
-    let shown = file.display();
-    let certificates = CertificateDer::pem_file_iter(file)
-        .map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| format!("{shown} is not PEM: {error}"))?;
-        roots
-            .add(certificate)
-            .map_err(|error| format!("{shown} holds a certificate that is no root: {error}"))?;
+/// The name that the target is asked for and must prove: its URL's host unless configured.
+pub(super) fn server_name(target: &TargetConfig) -> Result<ServerName<'static>, String> {
+    let name = target.tls.server_name.as_ref().unwrap_or(&target.url.host);
+    ServerName::try_from(name.clone()).map_err(|_| {
+        format!("`{name}` is neither a host name nor an address that a certificate can be for")
+    })
+}
+
+/// A certificate chain and its private key out of PEM files.
+///
+/// # Errors
+/// Which file cannot be read or does not hold what it should.
+fn identity(
+    files: &CertificateFiles,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    let chain = certificates(&files.certificate)?;
+    let shown = files.key.display();
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
+        pem::Error::Io(error) => format!("cannot read {shown}: {error}"),
+        pem::Error::NoItemsFound => {
+            format!("{shown} holds no private key (PEM, `BEGIN PRIVATE KEY`, without a password)")
+        }
+        error => format!("{shown} is not PEM: {error}"),
+    })?;
+    Ok((chain, key))
+}
+
+fn mismatch(files: &CertificateFiles, error: &rustls::Error) -> String {
+    let (certificate, key) = (files.certificate.display(), files.key.display());
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            format!("the key in {key} is not the one of the first certificate in {certificate}")
+        }
+        error => {
+            format!(
+                "the certificate in {certificate} cannot be used with the key in {key}: {error}"
+            )
+        }
     }
-    if roots.is_empty() {
-        return Err(format!("{shown} holds no certificate (PEM, `BEGIN CERTIFICATE`)"));
+}
+
+fn roots(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(|error| {
+            format!("{} holds a certificate that is no root: {error}", file.display())
+        })?;
     }
     Ok(roots)
+}
+
+/// The certificates in a PEM file, at least one.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = file.display();
+    let mut certificates = Vec::new();
+    let read = CertificateDer::pem_file_iter(file)
+        .map_err(|error| format!("cannot read {shown}: {}", reason(error)))?;
+    for certificate in read {
+        certificates.push(certificate.map_err(|error| format!("{shown} is not PEM: {error}"))?);
+    }
+    if certificates.is_empty() {
+        return Err(format!("{shown} holds no certificate (PEM, `BEGIN CERTIFICATE`)"));
+    }
+    Ok(certificates)
+}
+
+/// What the system says, without the library's words around it.
+fn reason(error: pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    }
 }
 
 /// Takes any certificate, for `--mirror-insecure`.
