@@ -130,8 +130,14 @@ pub struct AgentArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1, help_heading = "Copies",
           value_parser = clap::value_parser!(u32).range(1..))]
     max_hops: u32,
-    /// What becomes of a request whose body HAProxy cut off: `send` sends what came, marked
-    #[arg(long, value_name = "skip|send", default_value = "skip", help_heading = "Copies")]
+    /// What becomes of a request whose body HAProxy cut off: `send` sends what came, marked,
+    /// `headers-only` leaves the body out, marked
+    #[arg(
+        long,
+        value_name = "skip|send|headers-only",
+        default_value = "skip",
+        help_heading = "Copies"
+    )]
     truncated_body: TruncatedBody,
 
     /// Copies under way at once to each mirror, with HTTP/1.1 also its connections
@@ -254,9 +260,9 @@ impl AgentArgs {
         }
         let notes = self.notes();
         let marker = Marker { name: marker_name(&self.marker_header)?, max_hops: self.max_hops };
-        if marker.name.is_none() && self.truncated_body == TruncatedBody::Send {
-            return Err("--truncated-body send: a copy without its whole body must be marked, so \
-                        that it needs a --marker-header"
+        if marker.name.is_none() && self.truncated_body != TruncatedBody::Skip {
+            return Err("--truncated-body: a copy without its whole body must be marked, so that \
+                        it needs a --marker-header"
                 .to_owned());
         }
         let listen = self.listen()?;
@@ -490,6 +496,7 @@ mod tests {
             ("--ack-unset-var txn/x", &["--ack-unset-var", "letters"]),
             ("--marker-header host", &["--marker-header", "meaning of its own"]),
             ("--marker-header none --truncated-body send", &["--truncated-body", "marked"]),
+            ("--marker-header none --truncated-body headers-only", &["--truncated-body", "marked"]),
             ("--mirror-ca x --mirror-insecure", &["--mirror-insecure"]),
         ] {
             let error = config(line).unwrap_err();
