@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::admin::{self, AdminAddress};
 use crate::config::{
     AdminConfig, AgentConfig, Config, CopyLines, HttpVersion, Limits, ListenAddress, LocalEnd,
     LogConfig, LogFile, LogFormat, Marker, MirrorUrl, TargetConfig, TlsConfig, TruncatedBody,
@@ -184,6 +185,11 @@ pub struct AgentArgs {
     #[arg(short = 'F', long, value_name = "FILE", help_heading = "Process")]
     pidfile: Option<PathBuf>,
 
+    /// Serve metrics, status and live control at HOST:PORT (this machine's own, such as
+    /// 127.0.0.1:9600) or `unix:PATH`; may be given again
+    #[arg(long, value_name = "ADDRESS", help_heading = "Process")]
+    admin: Vec<AdminAddress>,
+
     /// Log to FILE; MODE a appends, w empties first, A and W also write each line at once
     #[arg(short, long, value_name = "[MODE:]FILE", help_heading = "Logs")]
     logfile: Option<LogFile>,
@@ -266,6 +272,7 @@ impl AgentArgs {
                 .to_owned());
         }
         let listen = self.listen()?;
+        let admin = self.admin()?;
         let local = self.local_end();
         let process = Process { daemonize: self.daemonize, pidfile: absolute(self.pidfile)? };
         let limits = Limits {
@@ -298,7 +305,7 @@ impl AgentArgs {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let config = Config {
             file: None,
-            admin: AdminConfig::default(),
+            admin,
             agent: AgentConfig {
                 listen,
                 backlog: self.connection_backlog,
@@ -350,6 +357,19 @@ impl AgentArgs {
             });
         }
         Ok(listen)
+    }
+
+    fn admin(&self) -> Result<AdminConfig, String> {
+        let mut listen = Vec::new();
+        for address in &self.admin {
+            listen.push(match &address.0 {
+                ListenAddress::Unix(path) => ListenAddress::Unix(absolute_path(path)?),
+                tcp @ ListenAddress::Tcp(..) => tcp.clone(),
+            });
+        }
+        let admin = AdminConfig { listen, ..AdminConfig::default() };
+        admin::check_access(&admin).map_err(|error| format!("--admin: {error}"))?;
+        Ok(admin)
     }
 
     fn local_end(&self) -> LocalEnd {
@@ -494,6 +514,9 @@ mod tests {
             ("-l x:y", &["--logfile", "one of a, w, A, W"]),
             ("-a unix:", &["--address", "missing"]),
             ("--ack-unset-var txn/x", &["--ack-unset-var", "letters"]),
+            ("--admin 0.0.0.0:9600", &["--admin", "admin.token", "127.0.0.1"]),
+            ("--admin 127.0.0.1", &["--admin", "HOST:PORT"]),
+            ("--admin unix:", &["--admin", "path"]),
             ("--marker-header host", &["--marker-header", "meaning of its own"]),
             ("--marker-header none --truncated-body send", &["--truncated-body", "marked"]),
             ("--marker-header none --truncated-body headers-only", &["--truncated-body", "marked"]),

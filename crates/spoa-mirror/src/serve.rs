@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
 use tracing::{info, warn};
 
+use crate::admin;
 use crate::agent::{self, Listener, Plan, Route, Workers};
 use crate::cli::Process;
 use crate::config::{Config, LogFormat};
@@ -73,6 +74,7 @@ fn serve(
         // HAProxy must not be let in before somebody answers it: names are looked up first.
         let targets = plan::targets(&config, &[]).await?;
         let listeners = bind(&config).await?;
+        let admin = patiently(|| admin::bind(&config.admin)).await?;
         let plan = Plan {
             settings: Settings {
                 max_frame_size: config.agent.max_frame_size,
@@ -105,6 +107,8 @@ fn serve(
             daemon::detach().map_err(|error| format!("cannot go into the background: {error}"))?;
         }
         let control = Control::new(workers.handle(), config.clone(), targets, started);
+        // Goes on while the agent drains, and ends with this block.
+        let _admin = admin::Server::start(admin, &config.admin, control.clone());
         let reporter = Reporter { config: &config, sink };
         let why = until_told_to_end(&config, &mut signals, &control, &reporter).await;
         control.drain();
@@ -141,24 +145,25 @@ fn ack_actions(config: &Config) -> Vec<u8> {
     actions
 }
 
-/// Binds every listener. Under HAProxy's master process, waits for the agent before to let go.
+/// Binds every listener for HAProxy.
 async fn bind(config: &Config) -> Result<Vec<Listener>, String> {
-    let patience = if under_haproxy() { BIND_PATIENCE } else { Duration::ZERO };
-    let deadline = Instant::now() + patience;
     let mut listeners = Vec::new();
     for address in &config.agent.listen {
-        loop {
-            match agent::bind(address, config.agent.backlog) {
-                Ok(bound) => {
-                    listeners.extend(bound);
-                    break;
-                }
-                Err(message) if Instant::now() >= deadline => return Err(message),
-                Err(_) => sleep(Duration::from_millis(20)).await,
-            }
-        }
+        listeners.extend(patiently(|| agent::bind(address, config.agent.backlog)).await?);
     }
     Ok(listeners)
+}
+
+/// Binds; under HAProxy's master process, waits for the agent before to let go.
+async fn patiently<T>(bind: impl Fn() -> Result<T, String>) -> Result<T, String> {
+    let patience = if under_haproxy() { BIND_PATIENCE } else { Duration::ZERO };
+    let deadline = Instant::now() + patience;
+    loop {
+        match bind() {
+            Err(_) if Instant::now() < deadline => sleep(Duration::from_millis(20)).await,
+            bound => return bound,
+        }
+    }
 }
 
 /// Whether HAProxy's master process started us (a `program` section): it then ends us by SIGUSR1.

@@ -1,3 +1,29 @@
-//! What operators see of a running agent.
+//! The admin API: health, metrics, status, and changes while the agent runs. JSON over HTTP/1 on TCP,
+//! TLS and unix sockets, served by the control plane's event loop; a worker never waits for it.
+//!
+//! The way of a request: [`listen`] accepts its connection, [`server`] bounds it, [`guard`] decides
+//! whether it may, [`api`] answers it.
 
+mod access;
+mod address;
+mod api;
+mod bucket;
+mod config_view;
+mod door;
+mod error;
+mod guard;
+mod listen;
 pub mod metrics;
+mod openapi;
+mod patch;
+mod server;
+mod stream;
+mod time;
+pub mod times;
+mod tls;
+pub mod view;
+
+pub use access::check_access;
+pub use address::AdminAddress;
+pub use listen::{Listener, bind};
+pub use server::Server;

@@ -20,20 +20,21 @@ use crate::log::{Throttle, suppressed};
 /// A bound socket: HAProxy may connect from here on, though nobody accepts yet.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Bound,
+    pub(crate) socket: Bound,
     /// What it is bound to, for people.
     pub address: String,
 }
 
+/// A socket that listens.
 #[derive(Debug)]
-enum Bound {
+pub(crate) enum Bound {
     Tcp(Socket),
     Unix(Socket, SocketFile),
 }
 
 /// Removes the socket's file when the listener goes.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+pub(crate) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -46,6 +47,16 @@ impl Drop for SocketFile {
 /// # Errors
 /// The address cannot be resolved or bound; the text names it and says what to do.
 pub fn bind(address: &ListenAddress, backlog: u32) -> Result<Vec<Listener>, String> {
+    // HAProxy runs as another user; who may reach the socket is for its directory to say.
+    bind_with_mode(address, backlog, 0o666)
+}
+
+/// [`bind`], with the mode of a unix socket's file.
+pub(crate) fn bind_with_mode(
+    address: &ListenAddress,
+    backlog: u32,
+    mode: u32,
+) -> Result<Vec<Listener>, String> {
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     match address {
         ListenAddress::Tcp(host, port) => {
@@ -64,7 +75,7 @@ pub fn bind(address: &ListenAddress, backlog: u32) -> Result<Vec<Listener>, Stri
             Ok(listeners)
         }
         ListenAddress::Unix(path) => {
-            let socket = bind_unix(path, backlog).map_err(|error| in_use(address, &error))?;
+            let socket = bind_unix(path, backlog, mode).map_err(|error| in_use(address, &error))?;
             let socket = Bound::Unix(socket, SocketFile(path.clone()));
             Ok(vec![Listener { socket, address: address.to_string() }])
         }
@@ -94,7 +105,7 @@ fn bind_tcp(address: std::net::SocketAddr, backlog: i32) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bind_unix(path: &Path, backlog: i32) -> io::Result<Socket> {
+fn bind_unix(path: &Path, backlog: i32, mode: u32) -> io::Result<Socket> {
     // A socket file that nobody listens on is left over from an agent that was killed.
     if fs::metadata(path).is_ok_and(|meta| meta.file_type().is_socket())
         && StdUnixStream::connect(path)
@@ -104,8 +115,7 @@ fn bind_unix(path: &Path, backlog: i32) -> io::Result<Socket> {
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&socket2::SockAddr::unix(path)?)?;
-    // HAProxy runs as another user; who may reach the socket is for its directory to say.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket)

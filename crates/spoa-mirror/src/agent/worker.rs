@@ -482,7 +482,18 @@ async fn work(worker: Rc<Worker>, mut orders: mpsc::Receiver<Order>) {
                 let _ = done.send(worker.snapshot());
             }
             Order::WindDown { deadline, hurry, done } => {
-                wind_down(&worker, deadline, &hurry).await;
+                let ending = wind_down(&worker, deadline, &hurry);
+                tokio::pin!(ending);
+                loop {
+                    tokio::select! {
+                        () = &mut ending => break,
+                        Some(order) = orders.recv() => {
+                            if let Order::Snapshot(tell) = order {
+                                let _ = tell.send(worker.snapshot());
+                            }
+                        }
+                    }
+                }
                 let _ = done.send(worker.snapshot());
                 return;
             }

@@ -270,6 +270,26 @@ impl JsonPath {
     }
 }
 
+impl fmt::Display for JsonPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("$")?;
+        let mut deep = false;
+        for step in &self.steps {
+            match step {
+                JsonStep::Member(name) if name.is_empty() || name.contains(['.', '[', '*']) => {
+                    write!(f, "{}[\"{name}\"]", if deep { ".." } else { "" })?;
+                }
+                JsonStep::Member(name) => write!(f, "{}.{name}", if deep { "." } else { "" })?,
+                JsonStep::Index(index) => write!(f, "{}[{index}]", if deep { ".." } else { "" })?,
+                JsonStep::Every => write!(f, "{}[*]", if deep { ".." } else { "" })?,
+                JsonStep::Deep => {}
+            }
+            deep = *step == JsonStep::Deep;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -315,6 +335,8 @@ mod tests {
             ("$..[0]", vec![Deep, Index(0)]),
         ] {
             assert_eq!(JsonPath::parse(text).unwrap().steps, steps, "{text}");
+            let written = JsonPath { steps }.to_string();
+            assert_eq!(JsonPath::parse(&written).unwrap().to_string(), written, "{text}");
         }
         for bad in ["", "$", "a", "$a", "$.", "$..", "$.a[", "$.a[x]", "$.a..", "$[\"a"] {
             assert!(JsonPath::parse(bad).is_err(), "{bad}");

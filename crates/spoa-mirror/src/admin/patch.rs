@@ -1,0 +1,212 @@
+//! Changes to a target's settings, as they are asked for.
+
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use crate::config::{RateLimit, Share, TargetConfig, parse_rate, parse_time};
+use crate::target::Overrides;
+
+/// Settings to change. What is left out stays; `null` takes back what was set by hand, so that the
+/// configuration holds again.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Patch {
+    /// Whether requests are counted only, and not copied.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<bool>)]
+    paused: Option<Option<bool>>,
+    /// The share of requests that is copied, in percent; no finer than 0.0001.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<f64>, minimum = 0, maximum = 100, multiple_of = 0.0001)]
+    sample_percent: Option<Option<f64>>,
+    /// Copies sent in a time (s, m, h), or `none`.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "500/s",
+             pattern = r"^(none|[1-9][0-9]{0,6}(\.[0-9]{1,3})?/[smh])$")]
+    rate: Option<Option<String>>,
+    /// How many copies may go at once after a pause; what one second brings where it is not said.
+    /// Only together with a rate.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000000)]
+    burst: Option<Option<u32>>,
+    /// Copies under way at once.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000000)]
+    in_flight: Option<Option<u32>>,
+    /// Copies waiting.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000000)]
+    queue: Option<Option<u32>>,
+    /// Bytes of the copies waiting, up to 1024 GiB.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1099511627776u64)]
+    queue_bytes: Option<Option<u64>>,
+    /// A copy that waited longer is dropped; from 1ms to 1h (us, ms, s, m, h).
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "5s", pattern = "^[1-9][0-9]{0,2}(ms|s)$")]
+    max_age: Option<Option<String>>,
+}
+
+/// Tells a `null` from what is left out.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+impl Patch {
+    /// The overrides of a target that has `now`, after this change.
+    ///
+    /// # Errors
+    /// Which value is wrong, and what is allowed.
+    pub(super) fn apply(
+        self,
+        target: &TargetConfig,
+        now: &Overrides,
+    ) -> Result<Overrides, ApiError> {
+        let mut next = now.clone();
+        if let Some(paused) = self.paused {
+            next.paused = paused;
+        }
+        if let Some(percent) = self.sample_percent {
+            let share = percent.map(Share::percent).transpose();
+            next.sample = share.map_err(|error| wrong("sample_percent", &error))?;
+        }
+        if let Some(rate) = self.rate {
+            next.rate = rate.map(|text| limit(&text, self.burst.flatten())).transpose()?;
+        } else if let Some(burst) = self.burst {
+            let limit = next.rate.unwrap_or(target.limits.rate);
+            let mut limit =
+                limit.ok_or_else(|| wrong("burst", "there is no rate to go with it"))?;
+            let own = target.limits.rate.map_or(limit.burst, |limit| limit.burst);
+            limit.burst = in_range("burst", burst.unwrap_or(own), 10_000_000)?;
+            next.rate = Some(Some(limit)).filter(|rate| *rate != target.limits.rate);
+        }
+        if let Some(count) = self.in_flight {
+            next.in_flight =
+                count.map(|n| in_range("in_flight", n, 1_000_000)).transpose()?.map(|n| n as usize);
+        }
+        if let Some(count) = self.queue {
+            next.queue =
+                count.map(|n| in_range("queue", n, 10_000_000)).transpose()?.map(|n| n as usize);
+        }
+        if let Some(size) = self.queue_bytes {
+            next.queue_bytes = size.map(bytes).transpose()?;
+        }
+        if let Some(age) = self.max_age {
+            next.max_age = age.map(|text| max_age(&text)).transpose()?;
+        }
+        Ok(next)
+    }
+}
+
+fn wrong(setting: &str, error: &str) -> ApiError {
+    ApiError::bad_request(format!("{setting}: {error}"))
+}
+
+fn in_range(setting: &str, count: u32, most: u32) -> Result<u32, ApiError> {
+    if (1..=most).contains(&count) {
+        return Ok(count);
+    }
+    Err(wrong(setting, &format!("{count} is outside the allowed range, 1 to {most}")))
+}
+
+fn limit(text: &str, burst: Option<u32>) -> Result<Option<RateLimit>, ApiError> {
+    if text == "none" {
+        return match burst {
+            None => Ok(None),
+            Some(_) => Err(wrong("burst", "there is no rate to go with it")),
+        };
+    }
+    let rate = parse_rate(text).map_err(|error| wrong("rate", &error))?;
+    // What one second brings, between 1 and the largest count, by the bounds of a rate.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let second = rate.per_second.ceil().clamp(1.0, 10_000_000.0) as u32;
+    let burst = burst.map(|burst| in_range("burst", burst, 10_000_000)).transpose()?;
+    Ok(Some(RateLimit { rate, burst: burst.unwrap_or(second) }))
+}
+
+fn bytes(count: u64) -> Result<usize, ApiError> {
+    let fits = usize::try_from(count).ok().filter(|_| (1..=1 << 40).contains(&count));
+    fits.ok_or_else(|| wrong("queue_bytes", "the allowed range is 1 to 1099511627776"))
+}
+
+fn max_age(text: &str) -> Result<std::time::Duration, ApiError> {
+    let age = parse_time(text).map_err(|error| wrong("max_age", &error))?;
+    let allowed = std::time::Duration::from_millis(1)..=std::time::Duration::from_secs(3600);
+    if allowed.contains(&age) {
+        return Ok(age);
+    }
+    Err(wrong("max_age", "the allowed range is 1ms to 1h"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::tests_support::target;
+    use crate::config::{Rate, TargetConfig};
+
+    fn patched(json: &str, config: &TargetConfig, now: &Overrides) -> Result<Overrides, String> {
+        let patch: Patch = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        patch.apply(config, now).map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn what_is_left_out_stays_and_null_takes_back() {
+        let config = target("http://t");
+        let now = patched(
+            r#"{"sample_percent": 12.5, "queue_bytes": 1048576, "max_age": "250ms", "rate": "90/m"}"#,
+            &config,
+            &Overrides::default(),
+        )
+        .unwrap();
+        assert_eq!(now.sample, Some(Share::percent(12.5).unwrap()));
+        assert_eq!(now.queue_bytes, Some(1 << 20));
+        assert_eq!(now.max_age, Some(Duration::from_millis(250)));
+        let limit = RateLimit { rate: Rate { per_second: 1.5 }, burst: 2 };
+        assert_eq!(now.rate, Some(Some(limit)));
+        let next = patched(r#"{"max_age": null, "rate": "none", "queue": 7}"#, &config, &now);
+        let next = next.unwrap();
+        assert_eq!((next.max_age, next.rate, next.queue), (None, Some(None), Some(7)));
+        assert_eq!(next.queue_bytes, Some(1 << 20));
+    }
+
+    #[test]
+    fn a_burst_goes_with_a_rate() {
+        let mut config = target("http://t");
+        let none = Overrides::default();
+        assert!(patched(r#"{"burst": 5}"#, &config, &none).unwrap_err().contains("no rate"));
+        assert!(patched(r#"{"burst": 5, "rate": "none"}"#, &config, &none).is_err());
+        let own = RateLimit { rate: Rate { per_second: 10.0 }, burst: 20 };
+        config.limits.rate = Some(own);
+        let raised = patched(r#"{"burst": 50}"#, &config, &none).unwrap();
+        assert_eq!(raised.rate, Some(Some(RateLimit { burst: 50, ..own })));
+        assert_eq!(patched(r#"{"burst": null}"#, &config, &raised).unwrap(), none);
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        let config = target("http://t");
+        for (json, part) in [
+            (r#"{"sample_percent": 101}"#, "sample_percent: a share is from 0 to 100"),
+            (r#"{"sample_percent": 0.00001}"#, "sample_percent"),
+            (r#"{"rate": "fast"}"#, "rate: a rate is"),
+            (r#"{"in_flight": 0}"#, "in_flight: 0 is outside"),
+            (r#"{"queue": 10000001}"#, "queue: 10000001 is outside"),
+            (r#"{"queue_bytes": 0}"#, "queue_bytes"),
+            (r#"{"queue_bytes": 1099511627777}"#, "queue_bytes"),
+            (r#"{"max_age": "2h"}"#, "1ms to 1h"),
+            (r#"{"max_age": "0"}"#, "1ms to 1h"),
+            (r#"{"percent": 1}"#, "unknown field `percent`"),
+            (r#"{"queue": -1}"#, "invalid value"),
+            (r#"{"queue": 1, "queue": 2}"#, "duplicate field"),
+        ] {
+            let error = patched(json, &config, &Overrides::default()).unwrap_err();
+            assert!(error.contains(part), "{json}: {error}");
+        }
+    }
+}
