@@ -175,3 +175,66 @@ impl ServerCertVerifier for AcceptAnything {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use testbed::tls::Authority;
+
+    use super::*;
+    use crate::config::tests_support;
+
+    fn refused(change: impl FnOnce(&mut TargetConfig)) -> String {
+        let mut target = tests_support::target("https://shadow.example");
+        change(&mut target);
+        client_config(&target).unwrap_err()
+    }
+
+    /// Every mistake in a file of certificates or keys is told with the file's name.
+    #[test]
+    fn mistakes_in_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let authority = Authority::new();
+        let (certificate, key) = authority.client_identity("agent").write_pems(directory.path());
+        let other = directory.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let (_, foreign_key) = authority.client_identity("agent").write_pems(&other);
+        let missing = path("missing.pem");
+        let broken = path("broken.pem");
+        fs::write(&broken, "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n")
+            .unwrap();
+        let broken_key = path("broken-key.pem");
+        fs::write(&broken_key, "-----BEGIN PRIVATE KEY-----\n%\n-----END PRIVATE KEY-----\n")
+            .unwrap();
+        let encrypted = path("encrypted.pem");
+        let text =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        fs::write(&encrypted, text).unwrap();
+        let shown = |path: &Path| path.display().to_string();
+
+        for (file, why) in
+            [(&missing, "cannot read"), (&key, "holds no certificate"), (&broken, "is not PEM")]
+        {
+            let error = refused(|target| target.tls.ca = Some(file.clone()));
+            assert!(error.contains(&shown(file)) && error.contains(why), "{error}");
+        }
+        for (certificate, key, named, why) in [
+            (&missing, &key, &missing, "cannot read"),
+            (&certificate, &missing, &missing, "cannot read"),
+            (&key, &key, &key, "holds no certificate"),
+            (&certificate, &certificate, &certificate, "holds no private key"),
+            (&certificate, &encrypted, &encrypted, "without a password"),
+            (&certificate, &broken_key, &broken_key, "is not PEM"),
+            (&certificate, &foreign_key, &foreign_key, "is not the one of the first certificate"),
+        ] {
+            let files = CertificateFiles { certificate: certificate.clone(), key: key.clone() };
+            let error = refused(|target| target.tls.client = Some(files));
+            assert!(error.contains(&shown(named)) && error.contains(why), "{error}");
+        }
+        let error = refused(|target| target.tls.server_name = Some("no name".to_owned()));
+        assert!(error.contains("`no name`"), "{error}");
+    }
+}

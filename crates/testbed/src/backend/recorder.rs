@@ -58,6 +58,13 @@ impl Builder {
         self
     }
 
+    /// Speaks TLS as this says.
+    #[must_use]
+    pub fn tls_config(mut self, config: Arc<rustls::ServerConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
