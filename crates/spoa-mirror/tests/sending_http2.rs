@@ -4,6 +4,8 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
 use support::bodies::{chunked, noise, with_length};
@@ -391,6 +393,157 @@ fn a_target_that_says_goaway() {
     assert_eq!(stage.shadow.requests().len(), 10);
     assert!(stage.shadow.connections() > 1, "{}", stage.shadow.connections());
     assert_eq!(stage.stop().to_string(), "received 10: answered 2xx 10");
+}
+
+/// A target that leaves in the middle: what it says it did not look at goes over another connection, and
+/// what it may have looked at is not sent again.
+#[test]
+fn goaway_with_copies_under_way() {
+    for (answers_first, counted) in
+        [(true, "answered 2xx 5"), (false, "answered 2xx 3, failed closed 2")]
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let mut leaving = Frames::accept(&listener);
+            let streams: Vec<u32> = (0..5).map(|_| leaving.next_request().unwrap()).collect();
+            // The last stream processed is the second; ENHANCE_YOUR_CALM.
+            leaving.send(GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 11]);
+            if answers_first {
+                leaving.answer(1);
+                leaving.answer(3);
+            }
+            leaving.0.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(leaving.next_request(), None);
+            let mut staying = Frames::accept(&listener);
+            let again = (0..3).map(|_| {
+                let stream = staying.next_request().unwrap();
+                staying.answer(stream);
+                stream
+            });
+            (streams, again.collect::<Vec<_>>(), staying.next_request())
+        });
+        let mut stage =
+            Setup::new(VERSION).args(&format!("-u http://{address} --mirror-http 2")).start();
+        for number in 0..5 {
+            stage.post(&format!("/{number}"), b"a body");
+        }
+        stage.wait_copies(5);
+        let counters = stage.finish(&address.to_string()).to_string();
+        assert_eq!(counters, format!("received 5: {counted}"));
+        assert_eq!(server.join().unwrap(), (vec![1, 3, 5, 7, 9], vec![1, 3, 5], None));
+    }
+}
+
+/// A target says that it has not looked at a copy, and may have it again; but not for ever.
+#[test]
+fn a_target_that_refuses_streams() {
+    let mut stage = Http2::in_the_clear(Setup::new(VERSION));
+    stage.shadow.set(h2::Behaviour::ResetStream(REFUSED_STREAM));
+    stage.stage.post("/", b"a body");
+    let lines = stage.stage.wait_copies(1);
+    assert_eq!(lines[0]["result"], "http2");
+    let tries = stage.shadow.requests().len();
+    assert!((2..10).contains(&tries), "{tries}");
+    stage.shadow.set(h2::Behaviour::Respond(200, Vec::new()));
+    stage.stage.get("/");
+    stage.stage.wait_copies(2);
+    assert_eq!(stage.shadow.connections(), 1);
+    assert_eq!(stage.stop().to_string(), "received 2: answered 2xx 1, failed http2 1");
+}
+
+/// Nothing comes from a connection any more, not even its end: it is asked, and given up. One that answers
+/// is kept.
+#[test]
+fn a_connection_that_has_died() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    let server = std::thread::spawn(move || {
+        let mut dying = Frames::accept(&listener);
+        let stream = dying.next_request().unwrap();
+        dying.answer(stream);
+        let rest: Vec<_> = std::iter::from_fn(|| dying.next()).map(|frame| frame.kind).collect();
+        tell.send(()).unwrap();
+        let mut next = Frames::accept(&listener);
+        let stream = next.next_request().unwrap();
+        next.answer(stream);
+        assert_eq!(next.next_request(), None);
+        rest
+    });
+    let mut stage = Http2::in_the_clear(
+        Setup::new(VERSION).args(&format!("-u http://{address} --log-level debug")),
+    );
+    stage.stage.get("/");
+    told.recv_timeout(Duration::from_secs(60)).unwrap();
+    stage.stage.get("/");
+    stage.stage.wait_copies(4);
+    let counters = stage.stage.finish(&address.to_string()).to_string();
+    assert_eq!(counters, "received 2: answered 2xx 2");
+    assert!(server.join().unwrap().contains(&PING));
+    assert_eq!(stage.stage.told("no answer to a PING").len(), 1);
+    assert_eq!(stage.shadow.connections(), 1);
+}
+
+/// Frames of RFC 9113 that tests write and look for.
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const REFUSED_STREAM: u32 = 7;
+
+/// The server's side of an HTTP/2 connection, frame by frame.
+struct Frames(TcpStream);
+
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+impl Frames {
+    fn accept(listener: &TcpListener) -> Self {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut [0; 24]).unwrap();
+        let mut frames = Self(stream);
+        frames.send(SETTINGS, 0, 0, &[]);
+        frames
+    }
+
+    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+        self.0.write_all(&[&head, payload].concat()).unwrap();
+    }
+
+    /// Status 200, no body.
+    fn answer(&mut self, stream: u32) {
+        // END_HEADERS and END_STREAM; the 8th entry of HPACK's static table.
+        self.send(HEADERS, 0x5, stream, &[0x88]);
+    }
+
+    /// The next frame; `None` when the other end has closed.
+    fn next(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).ok()?;
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.0.read_exact(&mut payload).ok()?;
+        Some(Frame { kind, flags, stream: u32::from_be_bytes(stream) })
+    }
+
+    /// Reads until a request begins; gives its stream.
+    fn next_request(&mut self) -> Option<u32> {
+        loop {
+            let frame = self.next()?;
+            match frame.kind {
+                HEADERS => return Some(frame.stream),
+                // Not the acknowledgement of ours.
+                SETTINGS if frame.flags == 0 => self.send(SETTINGS, 1, 0, &[]),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Many copies at once share a connection.
