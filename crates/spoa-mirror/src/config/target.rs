@@ -158,6 +158,7 @@ pub enum TruncatedBody {
 }
 
 /// How copies differ from the requests that they are made from, in the order in which it is applied.
+/// Redaction comes before it: see [`crate::policy::redact`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rewrite {
     /// The Host header.
@@ -168,6 +169,10 @@ pub struct Rewrite {
     pub query_remove: Vec<String>,
     /// Query parameters set: the first of that name is replaced, others go; or it is added.
     pub query_set: Vec<(String, Template)>,
+    /// The Authorization header; Proxy-Authorization goes where this is not kept.
+    pub authorization: Authorization,
+    /// Cookies.
+    pub cookies: Cookies,
     /// Headers that get another name: from, to.
     pub headers_rename: Vec<(String, String)>,
     /// Headers taken away, by name in lower case.
@@ -176,10 +181,6 @@ pub struct Rewrite {
     pub headers_set: Vec<(String, Template)>,
     /// Headers added to those that are there.
     pub headers_add: Vec<(String, Template)>,
-    /// The Authorization header.
-    pub authorization: Authorization,
-    /// Cookies.
-    pub cookies: Cookies,
     /// Fields of a JSON body taken away.
     pub json_remove: Vec<JsonPath>,
     /// Fields of a JSON body set to a value, which is JSON text.

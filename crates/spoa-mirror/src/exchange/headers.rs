@@ -148,6 +148,22 @@ impl<'a> Facts<'a> {
         Ok(())
     }
 
+    /// The headers of a copy: those of the request that do not belong to its connection, and not the
+    /// marker. Content-Length and Transfer-Encoding are among them: where the first of them stands, a
+    /// copy has its length.
+    pub fn copied(
+        &self,
+        headers: &Headers<'a>,
+        marker: Option<&str>,
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        // The facts were gathered from the same headers without an error.
+        headers.iter().map_while(Result::ok).filter(move |(name, _)| {
+            is_framing(name)
+                || !self.is_hop_by_hop(name)
+                    && !marker.is_some_and(|marker| name.eq_ignore_ascii_case(marker.as_bytes()))
+        })
+    }
+
     /// Whether a header belongs to the connection it came on and not to the request (RFC 9110,
     /// section 7.6.1), or describes the body's framing there. Content-Length is not among them.
     #[inline]
@@ -168,6 +184,17 @@ impl<'a> Facts<'a> {
             || self.named[..self.named_count]
                 .iter()
                 .any(|named| named.eq_ignore_ascii_case(name) && !is_end_to_end(name))
+    }
+}
+
+/// Whether a header says where the body ends.
+#[inline]
+#[must_use]
+pub fn is_framing(name: &[u8]) -> bool {
+    match name.len() {
+        14 => name.eq_ignore_ascii_case(b"content-length"),
+        17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
+        _ => false,
     }
 }
 

@@ -13,7 +13,7 @@ use std::fmt;
 use spop_proto::{Message, Value};
 
 pub use body::{Body, Completeness};
-pub use headers::{Facts, HeaderError, Headers, is_token};
+pub use headers::{Facts, HeaderError, Headers, is_framing, is_token};
 pub use target::RequestTarget;
 
 /// One HTTP request as HAProxy saw it.

@@ -1,6 +1,8 @@
 //! Which requests are copied: one answer for each target, with one reason for each refusal. No I/O.
 
 pub mod matching;
+pub mod redact;
+pub mod rewrite;
 pub mod sample;
 pub mod view;
 

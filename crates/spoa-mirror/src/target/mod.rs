@@ -32,6 +32,7 @@ use crate::config::{Marker, TargetConfig};
 use crate::exchange::{Completeness, Exchange};
 use crate::log::{CopyLine, CopyLog, Throttle, suppressed};
 use crate::outcome::{Answer, DropClass, DropReason, Failure, Tally};
+use crate::policy::rewrite::Rewriter;
 use crate::policy::{self, Approval, Request, Rules};
 
 use answer::Settled;
@@ -51,6 +52,8 @@ pub struct Shared {
     pub marker: Marker,
     /// Scheme, host and port, as log lines show them.
     pub origin: String,
+    /// What alters its copies.
+    rewriter: Option<Rewriter>,
     /// The settings that may change while the target works.
     pub live: Live,
     in_flight: AtomicUsize,
@@ -65,6 +68,7 @@ impl Shared {
     pub fn new(config: TargetConfig, marker: Marker) -> Self {
         Self {
             origin: config.url.origin(),
+            rewriter: Rewriter::new(&config),
             live: Live::new(&config),
             config,
             marker,
@@ -246,13 +250,12 @@ impl Target {
     /// Makes one copy: sends it, or lets it wait.
     fn copy(self: &Rc<Self>, request: &Request<'_>, approval: Approval) -> Result<(), DropReason> {
         let shared = &self.shared;
-        let exchange = &request.exchange;
-        let Ok(facts) = &request.facts else { return Err(DropReason::Malformed) };
         let now = Instant::now();
         let mut idle = self.take_idle(now);
         let mut bytes = idle.as_ref().map(|connection| connection.buffer()).unwrap_or_default();
         let marker = self.marker();
-        let written = request::write(exchange, facts, approval, &shared.config, marker, &mut bytes);
+        let (config, rewriter) = (&shared.config, shared.rewriter.as_ref());
+        let written = request::write(request, approval, config, rewriter, marker, &mut bytes);
         let layout = match written {
             Ok(layout) => layout,
             Err(reason) => {

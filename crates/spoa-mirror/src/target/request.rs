@@ -1,4 +1,5 @@
-//! Writes a copy as HTTP/1, straight from the bytes that HAProxy sent.
+//! Writes a copy as HTTP/1, straight from the bytes that HAProxy sent; for a target with rules that
+//! alter copies, from a draft.
 //!
 //! The copy is the request that production gets: the same method, target, headers in their order,
 //! and body. Left out is what belongs to the client's connection; added is the marker, and a
@@ -7,9 +8,10 @@
 use std::ops::Range;
 
 use crate::config::TargetConfig;
-use crate::exchange::{Exchange, Facts, RequestTarget, Version, is_token};
+use crate::exchange::{RequestTarget, Version, is_framing, is_token};
 use crate::outcome::DropReason;
-use crate::policy::Approval;
+use crate::policy::rewrite::Rewriter;
+use crate::policy::{Approval, Request};
 
 /// Where the parts of a written copy lie in its bytes.
 #[derive(Debug, Clone, Default)]
@@ -26,67 +28,145 @@ pub(super) struct Layout {
     pub(super) closes: bool,
 }
 
-/// Appends the copy to `output`.
+/// What a copy is written from, besides its headers: the request, or a draft made from it.
+struct Parts<'a> {
+    method: &'a [u8],
+    target: RequestTarget<'a>,
+    version: Version,
+    body: &'a [u8],
+    /// Whether a length is told even without a byte of body.
+    has_length: bool,
+}
+
+/// Appends the copy to `output`, as `rewriter` alters it.
 ///
 /// # Errors
-/// [`DropReason::Malformed`] when a byte of the method or the target would break the framing;
-/// `output` then holds a part of the copy, which the caller discards.
+/// [`DropReason::Malformed`] when a byte of the method or the target would break the framing, and
+/// what [`Rewriter::draft`] gives; `output` then holds a part of the copy, which the caller discards.
 pub(super) fn write(
-    exchange: &Exchange<'_>,
-    facts: &Facts<'_>,
+    request: &Request<'_>,
     approval: Approval,
     target: &TargetConfig,
+    rewriter: Option<&Rewriter>,
     marker: Option<&str>,
     output: &mut Vec<u8>,
 ) -> Result<Layout, DropReason> {
-    if !is_token(exchange.method) {
-        return Err(DropReason::Malformed);
-    }
-    let mut layout = Layout {
-        method: append(exchange.method, output),
-        closes: exchange.version == Version::Http10,
-        ..Layout::default()
-    };
-    output.push(b' ');
-    let start = output.len();
-    write_target(exchange, &target.url.prefix, output);
-    layout.target = start..output.len();
-    if layout.target.is_empty() || output[layout.target.clone()].iter().any(|&byte| byte <= b' ') {
-        return Err(DropReason::Malformed);
-    }
-    output.extend_from_slice(match exchange.version {
-        Version::Http10 => b" HTTP/1.0\r\n",
-        Version::Http11 | Version::Later => b" HTTP/1.1\r\n",
+    let exchange = &request.exchange;
+    let Ok(facts) = &request.facts else { return Err(DropReason::Malformed) };
+    let headers = facts.copied(&exchange.headers, marker).filter(|(name, _)| {
+        // Nobody may expect to be asked for a body that does not come (RFC 9110, section 10.1.1).
+        !(approval.headers_only && name.eq_ignore_ascii_case(b"expect"))
     });
-    let start = output.len();
-    write_headers(exchange, facts, approval, marker, output);
-    if let Some(name) = marker {
-        output.extend_from_slice(name.as_bytes());
-        output.extend_from_slice(b": ");
-        write_decimal(u64::from(approval.hops), output);
-        if approval.truncated {
-            output.extend_from_slice(b"; body=truncated");
+    let body = exchange.body.bytes;
+    let parts = Parts {
+        method: exchange.method,
+        target: exchange.target,
+        version: exchange.version,
+        body: if approval.headers_only { &[] } else { body },
+        // A request whose body is left out says that it has none.
+        has_length: facts.chunked || facts.content_length.is_some() || !body.is_empty(),
+    };
+    let mut write = Writer { approval, prefix: &target.url.prefix, marker, output };
+    match rewriter {
+        None => write.copy(&parts, headers),
+        Some(rewriter) => {
+            let draft = rewriter.draft(request, headers, parts.body, approval.truncated)?;
+            let parts = Parts { target: draft.target(), body: draft.body(), ..parts };
+            write.copy(&parts, draft.headers())
         }
-        if approval.copies > 1 {
-            output.extend_from_slice(b"; copy=");
-            write_decimal(u64::from(approval.number), output);
-            output.push(b'/');
-            write_decimal(u64::from(approval.copies), output);
-        }
-        output.extend_from_slice(b"\r\n");
     }
-    layout.headers = start..output.len();
-    output.extend_from_slice(b"\r\n");
-    layout.body = append(body(exchange, approval), output);
-    Ok(layout)
 }
 
-fn body<'a>(exchange: &Exchange<'a>, approval: Approval) -> &'a [u8] {
-    if approval.headers_only { &[] } else { exchange.body.bytes }
+struct Writer<'w> {
+    approval: Approval,
+    /// The path of the target's URL.
+    prefix: &'w str,
+    marker: Option<&'w str>,
+    output: &'w mut Vec<u8>,
 }
 
-fn write_target(exchange: &Exchange<'_>, prefix: &str, output: &mut Vec<u8>) {
-    match exchange.target {
+impl Writer<'_> {
+    fn copy<'h>(
+        &mut self,
+        parts: &Parts<'_>,
+        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    ) -> Result<Layout, DropReason> {
+        if !is_token(parts.method) {
+            return Err(DropReason::Malformed);
+        }
+        let output = &mut *self.output;
+        let mut layout = Layout {
+            method: append(parts.method, output),
+            closes: parts.version == Version::Http10,
+            ..Layout::default()
+        };
+        output.push(b' ');
+        let start = output.len();
+        write_target(parts, self.prefix, output);
+        layout.target = start..output.len();
+        if layout.target.is_empty() || output[layout.target.clone()].iter().any(|&b| b <= b' ') {
+            return Err(DropReason::Malformed);
+        }
+        output.extend_from_slice(match parts.version {
+            Version::Http10 => b" HTTP/1.0\r\n",
+            Version::Http11 | Version::Later => b" HTTP/1.1\r\n",
+        });
+        let start = output.len();
+        self.headers(parts, headers);
+        self.mark();
+        let output = &mut *self.output;
+        layout.headers = start..output.len();
+        output.extend_from_slice(b"\r\n");
+        layout.body = append(parts.body, output);
+        Ok(layout)
+    }
+
+    fn headers<'h>(
+        &mut self,
+        parts: &Parts<'_>,
+        headers: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    ) {
+        let output = &mut *self.output;
+        let length = parts.body.len() as u64;
+        // Whether a length is still to be written: once, where the client's own framing header stood.
+        let mut owed = parts.has_length;
+        for (name, value) in headers {
+            if is_framing(name) {
+                if std::mem::take(&mut owed) {
+                    write_length(length, output);
+                }
+                continue;
+            }
+            output.extend_from_slice(name);
+            output.extend_from_slice(b": ");
+            output.extend_from_slice(value);
+            output.extend_from_slice(b"\r\n");
+        }
+        if owed {
+            write_length(length, output);
+        }
+    }
+
+    fn mark(&mut self) {
+        let Some(name) = self.marker else { return };
+        self.output.extend_from_slice(name.as_bytes());
+        self.output.extend_from_slice(b": ");
+        write_decimal(u64::from(self.approval.hops), self.output);
+        if self.approval.truncated {
+            self.output.extend_from_slice(b"; body=truncated");
+        }
+        if self.approval.copies > 1 {
+            self.output.extend_from_slice(b"; copy=");
+            write_decimal(u64::from(self.approval.number), self.output);
+            self.output.push(b'/');
+            write_decimal(u64::from(self.approval.copies), self.output);
+        }
+        self.output.extend_from_slice(b"\r\n");
+    }
+}
+
+fn write_target(parts: &Parts<'_>, prefix: &str, output: &mut Vec<u8>) {
+    match parts.target {
         RequestTarget::Origin { path, query } => {
             output.extend_from_slice(prefix.as_bytes());
             output.extend_from_slice(path);
@@ -98,8 +178,8 @@ fn write_target(exchange: &Exchange<'_>, prefix: &str, output: &mut Vec<u8>) {
         RequestTarget::Absolute { origin, path } => {
             // HAProxy passes an HTTP/1 client's absolute target on as it is, and makes an HTTP/2
             // client's relative.
-            let relative = exchange.version == Version::Later && is_http(origin);
-            if relative && path.is_empty() && exchange.method == b"OPTIONS" {
+            let relative = parts.version == Version::Later && is_http(origin);
+            if relative && path.is_empty() && parts.method == b"OPTIONS" {
                 output.push(b'*');
                 return;
             }
@@ -121,48 +201,6 @@ fn write_target(exchange: &Exchange<'_>, prefix: &str, output: &mut Vec<u8>) {
 fn is_http(origin: &[u8]) -> bool {
     let scheme = origin.split(|&byte| byte == b':').next().unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https")
-}
-
-fn write_headers(
-    exchange: &Exchange<'_>,
-    facts: &Facts<'_>,
-    approval: Approval,
-    marker: Option<&str>,
-    output: &mut Vec<u8>,
-) {
-    let length = body(exchange, approval).len() as u64;
-    // Whether a length is still to be written: once, where the client's own framing header stood. A
-    // request whose body is left out says that it has none.
-    let has_body = !exchange.body.bytes.is_empty();
-    let mut owed = facts.chunked || facts.content_length.is_some() || has_body;
-    // `facts` was gathered from the same headers without an error.
-    for (name, value) in exchange.headers.iter().flatten() {
-        let framing = match name.len() {
-            14 => name.eq_ignore_ascii_case(b"content-length"),
-            17 => name.eq_ignore_ascii_case(b"transfer-encoding"),
-            _ => false,
-        };
-        if framing {
-            if std::mem::take(&mut owed) {
-                write_length(length, output);
-            }
-            continue;
-        }
-        if facts.is_hop_by_hop(name)
-            || marker.is_some_and(|marker| name.eq_ignore_ascii_case(marker.as_bytes()))
-            // Nobody may expect to be asked for a body that does not come (RFC 9110, section 10.1.1).
-            || approval.headers_only && name.eq_ignore_ascii_case(b"expect")
-        {
-            continue;
-        }
-        output.extend_from_slice(name);
-        output.extend_from_slice(b": ");
-        output.extend_from_slice(value);
-        output.extend_from_slice(b"\r\n");
-    }
-    if owed {
-        write_length(length, output);
-    }
 }
 
 fn write_length(length: u64, output: &mut Vec<u8>) {
@@ -200,10 +238,15 @@ mod tests {
 
     use super::*;
     use crate::config::tests_support::target;
-    use crate::exchange::{Body, Headers};
+    use crate::exchange::{Body, Completeness, Exchange, Facts, Headers};
 
     const APPROVAL: Approval =
         Approval { hops: 1, truncated: false, headers_only: false, number: 1, copies: 1 };
+
+    fn request<'a>(exchange: &Exchange<'a>) -> Request<'a> {
+        let facts = Facts::gather(&exchange.headers, Some("x-shadow"));
+        Request::new(exchange, facts, Completeness::Complete, 0)
+    }
 
     fn copy(
         url: &[u8],
@@ -234,9 +277,9 @@ mod tests {
             body: Body { bytes: body, given: true, stated_size: None },
             message: Message::default(),
         };
-        let facts = Facts::gather(&exchange.headers, Some("x-shadow")).unwrap();
+        let request = request(&exchange);
         let mut output = Vec::new();
-        write(&exchange, &facts, approval, &target(mirror), Some("x-shadow"), &mut output)?;
+        write(&request, approval, &target(mirror), None, Some("x-shadow"), &mut output)?;
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
@@ -280,9 +323,9 @@ mod tests {
             [(&b"OPTIONS"[..], &b"OPTIONS * HTTP/1.1\r\n"[..]), (b"GET", b"GET / HTTP/1.1\r\n")]
         {
             let exchange = exchange(method);
-            let facts = Facts::gather(&exchange.headers, None).unwrap();
             let mut output = Vec::new();
-            write(&exchange, &facts, APPROVAL, &target("http://t"), None, &mut output).unwrap();
+            let request = request(&exchange);
+            write(&request, APPROVAL, &target("http://t"), None, None, &mut output).unwrap();
             assert!(output.starts_with(line));
         }
     }
