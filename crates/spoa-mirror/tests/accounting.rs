@@ -20,10 +20,10 @@ use std::thread::ScopedJoinHandle;
 
 use testbed::agent::Agent;
 use testbed::backend::Recorder;
+use testbed::counters::Labels;
 use testbed::spop_client::{Event, Request, SpopClient};
 use testbed::{ports, wait};
 
-use books::{Books, Labels};
 use dice::Dice;
 use scene::{PROGRAM, assert_never_twice, end, start_agent};
 
@@ -148,7 +148,7 @@ fn the_books_are_right_at_every_moment() {
         wait::holds(wait::LIMIT, "four reports", || {
             let target = &targets[usize::from(dice.below(2) == 1)];
             target.set(mischief::any(&mut dice));
-            Books::all(agent.stdout(), 2).len() >= 4
+            books::all(agent.stdout(), 2).len() >= 4
         });
         drop(stopper);
         for sender in senders {
@@ -156,11 +156,11 @@ fn the_books_are_right_at_every_moment() {
         }
     });
     // Everything was acknowledged, so that it is in the books by now.
-    let reports = Books::all(agent.stdout(), 2).len();
+    let reports = books::all(agent.stdout(), 2).len();
     wait::holds(wait::LIMIT, "one more report", || {
-        Books::all(agent.stdout(), 2).len() > reports + 1
+        books::all(agent.stdout(), 2).len() > reports + 1
     });
-    let quiet = Books::all(agent.stdout(), 2).pop().expect("reports");
+    let quiet = books::all(agent.stdout(), 2).pop().expect("reports");
     let last = end(&mut agent, 2);
     for books in [&quiet, &last] {
         assert_eq!(books.spop.notifies, sent.notifies);

@@ -396,8 +396,7 @@ fn a_target_in_trouble_does_not_concern_the_other() {
     stage.wait_copies(40);
     let counters = stage.finish(&well.address().to_string());
     assert_eq!(counters.to_string(), "received 20: answered 2xx 20");
-    let of =
-        |target: &str| support::counters::Counters::last(stage.agent.stdout(), target).to_string();
+    let of = |target: &str| stage.counters(target).to_string();
     assert_eq!(of(&dead.to_string()), "received 20: failed connect-refused 20");
     assert_eq!(of(&slow.address().to_string()), "received 20: failed shutdown 20");
     assert_each_once(&well, 20);

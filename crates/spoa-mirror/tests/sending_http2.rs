@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use support::bodies::{chunked, noise, with_length};
 use support::copy::{Rules, expected};
-use support::counters::Counters;
 use support::stage::{Setup, Stage};
 use testbed::backend::{self, Behaviour, Recorder, Response, h2};
 use testbed::client;
+use testbed::counters::Target;
 use testbed::haproxy::{Haproxy, Version};
 use testbed::tls::Authority;
 use testbed::wait;
@@ -86,7 +86,7 @@ impl Http2 {
     }
 
     /// Ends the program and gives its last counters.
-    fn stop(&mut self) -> Counters {
+    fn stop(&mut self) -> Target {
         self.stage.finish(&self.shadow.address().to_string())
     }
 }

@@ -1,36 +1,56 @@
 //! Whether a request meets a rule. Rules are made ready once; what is cheap to look at comes first.
 
-use crate::config::{Key, Match, Pattern};
+use ipnet::IpNet;
 
-use super::view::View;
+use super::view::{Place, View};
+use crate::config::{Key, Match, Pattern};
 
 /// A rule, ready to be asked about requests. Each worker has its own: a compiled regular expression
 /// that threads share would have them wait for each other.
 #[derive(Debug, Clone)]
 pub struct Matcher {
-    rule: Match,
-    /// Arguments, then query parameters.
-    outside: Vec<(Key, Vec<Pattern>)>,
-    /// Cookies, then headers.
-    inside: Vec<(Key, Vec<Pattern>)>,
+    /// What does not look at headers.
+    outside: Vec<Criterion>,
+    /// What does: the host, cookies, headers.
+    inside: Vec<Criterion>,
+}
+
+/// One of them must hold.
+#[derive(Debug, Clone)]
+enum Criterion {
+    Methods(Vec<String>),
+    Sources(Vec<IpNet>),
+    Path(Vec<Pattern>),
+    Host(Vec<Pattern>),
+    Named(Place, Vec<Pattern>),
 }
 
 impl Matcher {
     /// Makes `rule` ready.
     #[must_use]
     pub fn new(rule: &Match) -> Self {
-        fn keys<'a>(
+        fn given<T: Clone>(of: fn(Vec<T>) -> Criterion, values: &[T]) -> Option<Criterion> {
+            (!values.is_empty()).then(|| of(values.to_vec()))
+        }
+        fn named<'a>(
             of: fn(String) -> Key,
-            named: &'a [(String, Vec<Pattern>)],
-        ) -> impl Iterator<Item = (Key, Vec<Pattern>)> + 'a {
-            named.iter().map(move |(name, patterns)| (of(name.clone()), patterns.clone()))
+            criteria: &'a [(String, Vec<Pattern>)],
+        ) -> impl Iterator<Item = Criterion> + 'a {
+            criteria.iter().map(move |(name, patterns)| {
+                Criterion::Named(Place::new(of(name.clone())), patterns.clone())
+            })
         }
         Self {
-            outside: keys(Key::Argument, &rule.args).chain(keys(Key::Query, &rule.query)).collect(),
-            inside: keys(Key::Cookie, &rule.cookies)
-                .chain(keys(Key::Header, &rule.headers))
+            outside: (given(Criterion::Methods, &rule.methods).into_iter())
+                .chain(given(Criterion::Sources, &rule.sources))
+                .chain(given(Criterion::Path, &rule.path))
+                .chain(named(Key::Argument, &rule.args))
+                .chain(named(Key::Query, &rule.query))
                 .collect(),
-            rule: rule.clone(),
+            inside: (given(Criterion::Host, &rule.host).into_iter())
+                .chain(named(Key::Cookie, &rule.cookies))
+                .chain(named(Key::Header, &rule.headers))
+                .collect(),
         }
     }
 
@@ -38,38 +58,36 @@ impl Matcher {
     #[inline]
     #[must_use]
     pub fn meets(&self, view: &View<'_>) -> bool {
-        self.meets_outside(view) && self.meets_inside(view)
+        self.meets_outside(view) && self.inside.iter().all(|criterion| criterion.holds(view))
     }
 
     /// Whether it meets those that do not look at headers.
+    #[inline]
     #[must_use]
     pub fn meets_outside(&self, view: &View<'_>) -> bool {
-        let rule = &self.rule;
-        (rule.methods.is_empty() || rule.methods.iter().any(|m| m.as_bytes() == view.method()))
-            && (rule.path.is_empty() || any(&rule.path, view.path()))
-            && (rule.sources.is_empty()
-                || view.source().is_some_and(|source| {
-                    rule.sources.iter().any(|network| network.contains(&source))
-                }))
-            && named(&self.outside, view)
-    }
-
-    /// Whether it meets those that look at headers: the host, cookies, headers.
-    #[must_use]
-    pub fn meets_inside(&self, view: &View<'_>) -> bool {
-        (self.rule.host.is_empty() || any(&self.rule.host, view.host_lowercase()))
-            && named(&self.inside, view)
+        self.outside.iter().all(|criterion| criterion.holds(view))
     }
 
     /// Whether there is a criterion that looks at headers.
     #[must_use]
     pub fn looks_inside(&self) -> bool {
-        !(self.rule.host.is_empty() && self.inside.is_empty())
+        !self.inside.is_empty()
     }
 }
 
-fn named(criteria: &[(Key, Vec<Pattern>)], view: &View<'_>) -> bool {
-    criteria.iter().all(|(key, patterns)| view.any(key, |value| any(patterns, value)))
+impl Criterion {
+    #[inline]
+    fn holds(&self, view: &View<'_>) -> bool {
+        match self {
+            Self::Methods(methods) => methods.iter().any(|m| m.as_bytes() == view.method()),
+            Self::Sources(networks) => view
+                .source()
+                .is_some_and(|source| networks.iter().any(|network| network.contains(&source))),
+            Self::Path(patterns) => any(patterns, view.path()),
+            Self::Host(patterns) => any(patterns, view.host_lowercase()),
+            Self::Named(place, patterns) => view.any(place, |value| any(patterns, value)),
+        }
+    }
 }
 
 fn any(patterns: &[Pattern], value: &[u8]) -> bool {

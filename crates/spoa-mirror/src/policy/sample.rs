@@ -9,13 +9,13 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::view::View;
-use crate::config::{Key, Sample, Share, WithoutKey};
+use super::view::{Place, View};
+use crate::config::{Sample, Share, WithoutKey};
 
 /// A sample, ready to be asked about requests.
 #[derive(Debug, Clone)]
 pub struct Sampler {
-    by: Option<Key>,
+    by: Option<Place>,
     without_key: WithoutKey,
     seed: u64,
 }
@@ -25,7 +25,7 @@ impl Sampler {
     #[must_use]
     pub fn new(sample: &Sample) -> Self {
         Self {
-            by: sample.by.clone(),
+            by: sample.by.clone().map(Place::new),
             without_key: sample.without_key,
             seed: xxh3_64(sample.seed.as_bytes()),
         }
@@ -40,8 +40,8 @@ impl Sampler {
         if share == Share::ALL && self.without_key != WithoutKey::Skip {
             return true;
         }
-        let Some(key) = &self.by else { return self.includes(share, &draw.to_le_bytes()) };
-        match view.first(key).filter(|key| !key.is_empty()) {
+        let Some(place) = &self.by else { return self.includes(share, &draw.to_le_bytes()) };
+        match view.first(place).filter(|key| !key.is_empty()) {
             Some(key) => self.includes(share, &key),
             None => match self.without_key {
                 WithoutKey::Chance => self.includes(share, &draw.to_le_bytes()),
@@ -94,6 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Key;
     use crate::policy::tests_support::with_view;
 
     fn share(percent: f64) -> Share {

@@ -2,9 +2,8 @@
 //! the rules of several targets ask for is found once.
 
 use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::io::Write as _;
-use std::mem::Discriminant;
 use std::net::IpAddr;
 use std::ops::Deref;
 
@@ -20,21 +19,51 @@ pub struct View<'a> {
     path: OnceCell<&'a [u8]>,
     host: OnceCell<Cow<'a, [u8]>>,
     source: OnceCell<Option<IpAddr>>,
-    notes: RefCell<[Option<Note<'a>>; NOTES]>,
+    notes: [OnceCell<Note<'a>>; NOTES],
 }
 
 /// So many named values of a request are remembered; rules that ask for more look for them again.
 const NOTES: usize = 8;
 
-/// The longest name whose value is remembered, in bytes.
-const NOTED_NAME: usize = 32;
+/// A place that rules look at, made ready to be found again quickly.
+#[derive(Debug, Clone)]
+pub struct Place {
+    key: Key,
+    /// The same for the same key and for no other; `None` for a name that is too long.
+    tag: Option<Tag>,
+}
+
+/// The kind of a key and its name: numbers are compared faster than texts.
+type Tag = [u64; 4];
+
+impl Place {
+    /// Makes `key` ready.
+    #[must_use]
+    pub fn new(key: Key) -> Self {
+        let kind = match key {
+            Key::Header(_) => 1,
+            Key::Cookie(_) => 2,
+            Key::Query(_) => 3,
+            Key::Source => 4,
+            Key::Argument(_) => 5,
+        };
+        let name = key.name().as_bytes();
+        let mut bytes = [0; size_of::<Tag>()];
+        // Kind and length, then the name.
+        let tag = u8::try_from(name.len()).ok().and_then(|length| {
+            bytes[..2].copy_from_slice(&[kind, length]);
+            bytes.get_mut(2..2 + name.len())?.copy_from_slice(name);
+            let mut words = bytes.chunks_exact(8).filter_map(|word| word.try_into().ok());
+            Some(std::array::from_fn(|_| words.next().map_or(0, u64::from_le_bytes)))
+        });
+        Self { key, tag }
+    }
+}
 
 /// A named value that was looked for.
 #[derive(Debug)]
 struct Note<'a> {
-    kind: Discriminant<Key>,
-    name: [u8; NOTED_NAME],
-    length: usize,
+    tag: Tag,
     found: Found<'a>,
 }
 
@@ -93,27 +122,38 @@ impl<'a> View<'a> {
             path: OnceCell::new(),
             host: OnceCell::new(),
             source: OnceCell::new(),
-            notes: RefCell::new([const { None }; NOTES]),
+            notes: [const { OnceCell::new() }; NOTES],
         }
     }
 
-    /// The first value of `key`, as the client wrote it.
+    /// The first value at `place`, as the client wrote it.
     #[must_use]
-    pub fn first(&self, key: &Key) -> Option<Text<'a>> {
-        self.found(key).first
+    pub fn first(&self, place: &Place) -> Option<Text<'a>> {
+        match self.noted(place) {
+            Some(found) => found.first,
+            None => self.find(&place.key).first,
+        }
     }
 
-    /// Whether any value of `key` passes `test`; those of query parameters are decoded.
-    pub fn any(&self, key: &Key, test: impl Fn(&[u8]) -> bool) -> bool {
-        let found = self.found(key);
-        let passes = |value: &[u8]| match key {
+    /// Whether any value at `place` passes `test`; those of query parameters are decoded.
+    #[inline]
+    pub fn any(&self, place: &Place, test: impl Fn(&[u8]) -> bool) -> bool {
+        let sought;
+        let found = match self.noted(place) {
+            Some(found) => found,
+            None => {
+                sought = self.find(&place.key);
+                &sought
+            }
+        };
+        let passes = |value: &[u8]| match place.key {
             Key::Query(_) => test(&percent_decoded(value)),
             _ => test(value),
         };
-        let Some(first) = found.first else { return false };
-        passes(&first)
+        let Some(first) = &found.first else { return false };
+        passes(first)
             || found.more
-                && match key {
+                && match &place.key {
                     Key::Header(name) => self.headers(name).skip(1).any(passes),
                     Key::Cookie(name) => self.cookies(name).skip(1).any(passes),
                     Key::Query(name) => self.parameters(name).skip(1).any(passes),
@@ -121,34 +161,17 @@ impl<'a> View<'a> {
                 }
     }
 
-    fn found(&self, key: &Key) -> Found<'a> {
-        let name = key.name().as_bytes();
-        let kind = std::mem::discriminant(key);
-        let mut notes = self.notes.borrow_mut();
-        let mut free = None;
-        for note in notes.iter_mut() {
-            match note {
-                Some(note) => {
-                    if note.length == name.len()
-                        && note.kind == kind
-                        && note.name[..note.length] == *name
-                    {
-                        return note.found;
-                    }
-                }
-                None => {
-                    free = Some(note);
-                    break;
-                }
+    /// What there is at `place`, where it is or can be remembered.
+    #[inline]
+    fn noted(&self, place: &Place) -> Option<&Found<'a>> {
+        let tag = place.tag?;
+        for note in &self.notes {
+            let note = note.get_or_init(|| Note { tag, found: self.find(&place.key) });
+            if note.tag == tag {
+                return Some(&note.found);
             }
         }
-        let found = self.find(key);
-        if let Some(note) = free.filter(|_| name.len() <= NOTED_NAME) {
-            let mut noted = [0; NOTED_NAME];
-            noted[..name.len()].copy_from_slice(name);
-            *note = Some(Note { kind, name: noted, length: name.len(), found });
-        }
-        found
+        None
     }
 
     fn find(&self, key: &Key) -> Found<'a> {
@@ -437,7 +460,7 @@ mod tests {
         let mapped = "::ffff:10.0.0.1".parse().unwrap();
         for value in [Value::Ipv6(mapped), Value::String(b"::ffff:10.0.0.1")] {
             with_view(b"/", b"", &[(b"src", value)], |view| {
-                assert_eq!(view.first(&Key::Source).as_deref(), Some(&b"10.0.0.1"[..]));
+                assert_eq!(view.first(&Place::new(Key::Source)).as_deref(), Some(&b"10.0.0.1"[..]));
             });
         }
     }
@@ -445,7 +468,7 @@ mod tests {
     /// More names than are remembered, names too long for it, and the same name in every place.
     #[test]
     fn what_is_remembered_is_what_is_there() {
-        let long = "n".repeat(NOTED_NAME + 1);
+        let long = "n".repeat(40);
         let names: Vec<_> = (0..NOTES).map(|n| format!("n{n}")).chain([long]).collect();
         let (mut headers, mut cookies, mut url) = (String::new(), String::new(), "/?".to_owned());
         for name in &names {
@@ -469,11 +492,12 @@ mod tests {
                     (Key::Argument(name.clone()), "args", false),
                 ] {
                     let value = format!("{place} {name}");
-                    assert!(view.any(&key, |found| found == value.as_bytes()), "{key:?}");
-                    assert_eq!(view.any(&key, |found| found == b"more"), more, "{key:?}");
-                    assert!(!view.any(&key, |_| false));
+                    let place = Place::new(key);
+                    assert!(view.any(&place, |found| found == value.as_bytes()), "{place:?}");
+                    assert_eq!(view.any(&place, |found| found == b"more"), more, "{place:?}");
+                    assert!(!view.any(&place, |_| false));
                 }
-                assert!(view.first(&Key::Header(format!("{name}x"))).is_none());
+                assert!(view.first(&Place::new(Key::Header(format!("{name}x")))).is_none());
             }
         });
     }

@@ -8,10 +8,11 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use testbed::agent::Agent;
 use testbed::backend::{Behaviour, Recorder, Response};
+use testbed::counters::{Labels, Tally};
 use testbed::spop_client::{Event, FRAME_SIZE, Request, SpopClient};
 use testbed::{ports, wait};
 
-use crate::books::{Books, Labels};
+use crate::books;
 use crate::dice::Dice;
 use crate::scene::{Limits, PROGRAM, assert_never_twice, end, good, start_agent};
 
@@ -45,7 +46,7 @@ impl Mirror {
     }
 
     /// Ends it; every request must be in its books.
-    fn end(mut self) -> Books {
+    fn end(mut self) -> Tally {
         end(&mut self.agent, self.targets)
     }
 }
@@ -329,7 +330,7 @@ fn a_queue_is_bounded_by_age() {
     gets(&mut client, 1..4);
     // All that waited is dropped while the one before it is still under way.
     wait::holds(wait::LIMIT, "the copies to be too old", || {
-        let books = Books::all(mirror.agent.stdout(), 1);
+        let books = books::all(mirror.agent.stdout(), 1);
         books.last().is_some_and(|books| books.targets[0].drops() == 3)
     });
     target.set(good());

@@ -9,10 +9,11 @@ use testbed::agent::{Agent, Builder};
 use testbed::backend::{Behaviour, Recorder, Response};
 use testbed::client::http1;
 use testbed::client::load::{self, Load, Report};
+use testbed::counters::{Tally, Target};
 use testbed::haproxy::{Guide, Haproxy, Version};
 use testbed::{ports, wait};
 
-use crate::books::{Account, Books};
+use crate::books;
 
 /// The program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_spoa-mirror");
@@ -244,14 +245,14 @@ impl Scene {
     /// Ends the program, and asserts that the books are right: they add up, nothing is left open, memory
     /// and descriptors stayed within their bounds, and every request
     /// that clients sent reached production and the program.
-    pub(crate) fn close(&mut self) -> Account {
+    pub(crate) fn close(&mut self) -> Target {
         let account = self.close_with(|sent, received| sent == received);
         assert_eq!(self.production.counts().complete, self.sent());
         account
     }
 
     /// [`Scene::close`], with another rule for the requests sent by clients and received by the program.
-    pub(crate) fn close_with(&mut self, handed_over: impl Fn(u64, u64) -> bool) -> Account {
+    pub(crate) fn close_with(&mut self, handed_over: impl Fn(u64, u64) -> bool) -> Target {
         let (peak, files) = (self.agent.peak_rss(), self.most_files.get());
         let books = end(&mut self.agent, 1);
         let account = books.targets[0].clone();
@@ -276,11 +277,11 @@ impl Scene {
 
 /// Ends the program, which has so many targets, in order, and gives its last counters, with nothing left
 /// open.
-pub(crate) fn end(agent: &mut Agent, targets: usize) -> Books {
+pub(crate) fn end(agent: &mut Agent, targets: usize) -> Tally {
     let status = agent.stop(wait::LIMIT);
     assert!(status.success(), "{status}: {:#?}", agent.output().all());
     let books = wait::until(wait::LIMIT, "the last counters", || {
-        Books::all(agent.stdout(), targets).into_iter().next_back()
+        books::all(agent.stdout(), targets).into_iter().next_back()
     });
     for account in &books.targets {
         assert_eq!((account.waiting, account.in_flight), (0, 0), "{account:#?}");

@@ -6,7 +6,8 @@ pub mod gate;
 pub mod mirror;
 pub mod spop;
 pub mod stage;
-pub mod tally;
+
+pub use testbed::counters as tally;
 
 /// Makes a test of a function for each version of HAProxy.
 #[allow(unused_macros, reason = "each test file uses a part of it")]

@@ -3,5 +3,4 @@
 
 pub(crate) mod bodies;
 pub(crate) mod copy;
-pub(crate) mod counters;
 pub(crate) mod stage;

@@ -8,11 +8,11 @@ use testbed::agent::Agent;
 use testbed::backend::{Behaviour, Recorder, Response as Answer};
 use testbed::client::h2;
 use testbed::client::http1::{self, Response};
+use testbed::counters::{Tally, Target};
 use testbed::haproxy::{Guide, Haproxy, Version};
 use testbed::{ports, wait};
 
 use super::copy::{Pair, Rules};
-use super::counters::Counters;
 
 type Change = Box<dyn FnOnce(Guide) -> Guide>;
 
@@ -142,14 +142,20 @@ impl Stage {
     }
 
     /// Ends the program in order and gives its last counters for `target`.
-    pub(crate) fn finish(&mut self, target: &str) -> Counters {
+    pub(crate) fn finish(&mut self, target: &str) -> Target {
         let status = self.agent.stop(Duration::from_secs(20));
         assert!(status.success(), "{status}");
         // The process is gone, but its last lines may still be in the pipe.
         self.agent.wait_line(wait::LIMIT, |line| line.contains("\"counters\""));
-        let counters = Counters::last(self.agent.stdout(), target);
-        assert_eq!(counters.open, 0, "{counters}");
+        let counters = self.counters(target);
+        assert_eq!(counters.open(), 0, "{counters}");
         counters
+    }
+
+    /// The last counters that the program wrote for `target`.
+    pub(crate) fn counters(&self, target: &str) -> Target {
+        let last = Tally::all(&self.agent.stdout().all()).pop().expect("counters");
+        last.named(target).clone()
     }
 }
 
@@ -230,7 +236,7 @@ impl ShadowStage {
     }
 
     /// Ends the program and gives its last counters.
-    pub(crate) fn stop(&mut self) -> Counters {
+    pub(crate) fn stop(&mut self) -> Target {
         self.stage.finish(&self.target)
     }
 
