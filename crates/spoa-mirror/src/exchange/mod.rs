@@ -29,6 +29,8 @@ pub struct Exchange<'a> {
     pub headers: Headers<'a>,
     /// The body.
     pub body: Body<'a>,
+    /// What HAProxy calls the request, if the message says so.
+    pub id: Option<&'a [u8]>,
     /// The message that it was read from, for its other arguments.
     pub message: Message<'a>,
 }
@@ -113,6 +115,7 @@ struct Parts<'a> {
     headers: Option<Value<'a>>,
     body: Option<Value<'a>>,
     body_size: Option<Value<'a>>,
+    id: Option<Value<'a>>,
 }
 
 impl<'a> Parts<'a> {
@@ -130,6 +133,7 @@ impl<'a> Parts<'a> {
                 b"hdrs" | b"headers" => &mut parts.headers,
                 b"body" => &mut parts.body,
                 b"body_size" => &mut parts.body_size,
+                b"id" => &mut parts.id,
                 _ => continue,
             };
             part.get_or_insert(value);
@@ -167,7 +171,8 @@ impl<'a> Exchange<'a> {
             given: parts.body.is_some_and(|body| body.as_bytes().is_some()),
             stated_size: parts.body_size.and_then(|size| size.as_u64()),
         };
-        Ok(Self { method, target, version, headers, body, message: *message })
+        let id = parts.id.and_then(|id| id.as_bytes());
+        Ok(Self { method, target, version, headers, body, id, message: *message })
     }
 }
 

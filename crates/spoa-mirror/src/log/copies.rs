@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::config::{CopyLines, LogConfig, LogFormat};
-use crate::log::Sink;
+use crate::log::{Sink, ids};
 
 /// What a line tells of a copy.
 #[derive(Debug)]
@@ -30,6 +30,10 @@ pub struct CopyLine<'a> {
     pub time: Duration,
     /// `ok`, or what went wrong.
     pub result: &'static str,
+    /// The request's id, if HAProxy gave one as an argument.
+    pub id: Option<&'a [u8]>,
+    /// The headers as sent, for the ids in them.
+    pub headers: &'a [u8],
 }
 
 /// A block is handed over when it has this many bytes.
@@ -62,6 +66,12 @@ impl CopyLog {
             started,
             block: Vec::new(),
         }
+    }
+
+    /// Whether there are lines about copies at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.lines != CopyLines::None
     }
 
     /// Takes a line about an answered or failed copy, if such copies get one.
@@ -98,7 +108,7 @@ impl CopyLog {
             block.extend_from_slice(line.origin.as_bytes());
         }
         printable(line.path, block);
-        let _ = writeln!(
+        let _ = write!(
             block,
             " {}\" {} {}/{} {:.3} {}",
             line.version,
@@ -108,11 +118,16 @@ impl CopyLog {
             line.time.as_secs_f64() * 1000.0,
             line.result
         );
+        if let Some(id) = ids::request_id(line.id, line.headers) {
+            block.extend_from_slice(b" id=");
+            printable(id, block);
+        }
+        block.push(b'\n');
     }
 
     fn json(&mut self, line: &CopyLine<'_>) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let object = serde_json::json!({
+        let mut object = serde_json::json!({
             "time": now.as_secs_f64(),
             "level": "INFO",
             "message": "copy",
@@ -127,6 +142,14 @@ impl CopyLog {
             "milliseconds": line.time.as_secs_f64() * 1000.0,
             "result": line.result,
         });
+        if let Some(id) = ids::request_id(line.id, line.headers) {
+            let mut shown = Vec::with_capacity(id.len());
+            printable(id, &mut shown);
+            object["request_id"] = String::from_utf8_lossy(&shown).into();
+        }
+        if let Some(trace) = ids::trace_id(line.headers) {
+            object["trace_id"] = trace.into();
+        }
         let _ = writeln!(self.block, "{object}");
     }
 }

@@ -2,6 +2,7 @@
 //! writes them; when the channel is full they are dropped and counted.
 
 mod copies;
+mod ids;
 mod throttle;
 
 use std::fs::{File, OpenOptions};
@@ -17,6 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::config::{LogConfig, LogFile, LogFormat};
 
 pub use copies::{CopyLine, CopyLog};
+pub use ids::RequestId;
 pub use throttle::{Throttle, suppressed};
 
 /// How many chunks may wait for the writing thread; a chunk is a line of diagnostics or some

@@ -377,6 +377,7 @@ pub(crate) mod tests_support {
             version: Version::Http11,
             headers: Headers::Text(asked.headers),
             body: Body { bytes: asked.body, given: true, stated_size: None },
+            id: None,
             message: Messages::new(&payload, 0).next().unwrap().unwrap(),
         };
         let facts = Facts::gather(&exchange.headers, Some("x-shadow"));

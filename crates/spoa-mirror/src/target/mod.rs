@@ -30,7 +30,7 @@ use tracing::{debug, warn};
 
 use crate::config::{Marker, TargetConfig};
 use crate::exchange::{Completeness, Exchange};
-use crate::log::{CopyLine, CopyLog, Throttle, suppressed};
+use crate::log::{CopyLine, CopyLog, RequestId, Throttle, suppressed};
 use crate::outcome::{Answer, DropClass, DropReason, Failure, Tally};
 use crate::policy::rewrite::Rewriter;
 use crate::policy::{self, Approval, Request, Rules};
@@ -125,6 +125,8 @@ struct Copy {
     since: Instant,
     /// How often it was tried and came back unread.
     resent: u8,
+    /// What HAProxy calls the request, for the log.
+    id: Option<Box<RequestId>>,
 }
 
 impl Copy {
@@ -265,7 +267,9 @@ impl Target {
                 return Err(reason);
             }
         };
-        let mut copy = Copy { bytes, layout, since: now, resent: 0 };
+        let logged = exchange.id.filter(|_| self.context.log.borrow().is_on());
+        let id = logged.map(|id| Box::new(RequestId::new(id)));
+        let mut copy = Copy { bytes, layout, since: now, resent: 0, id };
         while let Some(connection) = idle {
             match self.send(&connection, copy, now) {
                 Ok(()) => return Ok(()),
@@ -605,6 +609,8 @@ impl Target {
                 Ok(_) => "ok",
                 Err(failure) => failure.label(),
             },
+            id: copy.id.as_ref().map(|id| id.as_bytes()),
+            headers: part(&copy.layout.headers),
         };
         self.context.log.borrow_mut().line(&line, settled.result.is_err());
     }

@@ -275,6 +275,7 @@ mod tests {
             version,
             headers: Headers::Block(&block),
             body: Body { bytes: body, given: true, stated_size: None },
+            id: None,
             message: Message::default(),
         };
         let request = request(&exchange);
@@ -317,6 +318,7 @@ mod tests {
             version: Version::Later,
             headers: Headers::Text(b""),
             body: Body { bytes: b"", given: true, stated_size: None },
+            id: None,
             message: Message::default(),
         };
         for (method, line) in
