@@ -119,6 +119,7 @@ impl Connection {
     }
 
     /// Sends `copy`; gives it back when the connection is closed and not a byte of it was taken.
+    #[allow(clippy::result_large_err, reason = "the copy comes back as it went in")]
     pub(super) fn send(&self, copy: Copy, now: Instant, config: &TargetConfig) -> Result<(), Copy> {
         let mut state = self.state.borrow_mut();
         if state.ended {

@@ -303,6 +303,7 @@ impl Target {
 
     /// Writes `copy` to an idle connection; gives it back when the connection turns out to be
     /// closed and not a byte was taken.
+    #[allow(clippy::result_large_err, reason = "the copy comes back as it went in")]
     fn send(
         self: &Rc<Self>,
         connection: &Rc<h1::Connection>,
