@@ -267,7 +267,7 @@ impl Target {
                 return Err(reason);
             }
         };
-        let logged = exchange.id.filter(|_| self.context.log.borrow().is_on());
+        let logged = request.exchange.id.filter(|_| self.context.log.borrow().is_on());
         let id = logged.map(|id| Box::new(RequestId::new(id)));
         let mut copy = Copy { bytes, layout, since: now, resent: 0, id };
         while let Some(connection) = idle {
