@@ -23,7 +23,7 @@ pub struct View<'a> {
 }
 
 /// So many named values of a request are remembered; rules that ask for more look for them again.
-const NOTES: usize = 8;
+const NOTES: usize = 16;
 
 /// A place that rules look at, made ready to be found again quickly.
 #[derive(Debug, Clone)]
