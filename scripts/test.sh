@@ -18,6 +18,8 @@ say "using $(rustc --version), $(cargo --version)"
 
 # The tests run against real HAProxy of each of these versions.
 step "HAProxy 2.6, 3.0, 3.2 and 3.4, unpacked from Debian's packages" scripts/haproxy.sh all
+# Its promtool checks metrics, alert rules and their tests.
+step "Prometheus, unpacked from Debian's package" scripts/prometheus.sh
 step "tests of the workspace" cargo test --workspace --no-fail-fast
 step "short fuzz runs" scripts/fuzz.sh all "${FUZZ_SECONDS:-20}"
 sum_up
