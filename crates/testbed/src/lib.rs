@@ -1,7 +1,7 @@
 //! What the tests of spoa-mirror stand on: real HAProxy of several versions ([`haproxy`]), backends that
 //! record the exact bytes they receive and misbehave on request ([`backend`]), clients that send exact
 //! bytes ([`client`]), a fake HAProxy ([`spop_client`]), a handle on the program under test
-//! ([`agent`]), and what its counters say ([`counters`]).
+//! ([`agent`]), and what its counters say ([`counters`]), and Prometheus ([`prometheus`]).
 //!
 //! Everything is blocking and owns what it starts: dropping a value ends its processes, threads and
 //! connections. Waiting is always for a condition, with a limit ([`wait`]). Not published, not for
@@ -18,6 +18,7 @@ pub mod counters;
 pub mod haproxy;
 pub mod lines;
 pub mod ports;
+pub mod prometheus;
 pub mod spop_client;
 pub mod tls;
 pub mod wait;

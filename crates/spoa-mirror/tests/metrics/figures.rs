@@ -1,0 +1,217 @@
+//! With real HAProxy and targets that answer, fail and hang: the metrics say what the other ends saw.
+
+use std::net::SocketAddr;
+
+use testbed::backend::{Behaviour, Recorder, Response};
+use testbed::client::http1;
+use testbed::client::load::Load;
+use testbed::haproxy::{Guide, Haproxy, Version};
+use testbed::{ports, wait};
+
+use super::exposition::{Scrape, equal};
+use super::running::gate;
+use super::running::mirror::Mirror;
+use super::running::on_each_haproxy;
+use super::running::stage::production;
+
+on_each_haproxy!(the_figures_are_what_the_other_ends_saw);
+
+/// Starts the program with its admin API and these further arguments.
+pub(super) fn start(args: &[&str]) -> (Mirror, SocketAddr) {
+    let admin = ports::free_addr();
+    let admin_text = admin.to_string();
+    let mirror = Mirror::start(&[&["-r", "0", "--admin", &admin_text], args].concat());
+    wait::holds(wait::LIMIT, "the admin API to answer", || {
+        http1::get(admin, "/metrics").is_ok_and(|response| response.status == 200)
+    });
+    (mirror, admin)
+}
+
+/// HAProxy with the guide's configuration in front of `production` and of the program.
+pub(super) fn haproxy(version: Version, production: &Recorder, mirror: &Mirror) -> Haproxy {
+    Guide::new(production.address()).agent(mirror.address).start(version)
+}
+
+fn the_figures_are_what_the_other_ends_saw(version: Version) {
+    let production = production();
+    let good = Recorder::with(Behaviour::respond(Response::ok("an answer")));
+    let (slow, gate) = gate::recorder();
+    let dead = ports::free_addr();
+    let (good_url, slow_url, dead_url) = (good.url(), slow.url(), format!("http://{dead}"));
+    let targets = ["-u", &good_url, "-u", &slow_url, "-u", &dead_url, "--timeout", "1m"];
+    let (mirror, admin) = start(&targets);
+    let haproxy = haproxy(version, &production, &mirror);
+    let requests = 20;
+    for number in 0..requests {
+        let path = format!("/{number}");
+        let answer = if number % 2 == 0 {
+            http1::get(haproxy.address("http"), &path)
+        } else {
+            http1::post(haproxy.address("http"), &path, &[b'b'; 700])
+        };
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    let name = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
+    let (good_name, slow_name, dead_name) = (name(&good_url), name(&slow_url), name(&dead_url));
+    let scrape = wait::until(wait::LIMIT, "the figures to settle", || {
+        let scrape = Scrape::of(admin);
+        scrape.assert_sound();
+        let answered =
+            scrape.sum("spoa_mirror_target_answered_total", &[&format!("target=\"{good_name}\"")]);
+        let failed =
+            scrape.sum("spoa_mirror_target_failed_total", &[&format!("target=\"{dead_name}\"")]);
+        let held = scrape.get(&format!("spoa_mirror_target_in_flight{{target=\"{slow_name}\"}}"));
+        let all = 20.0;
+        let settled = equal(answered, all) && equal(failed, all) && equal(held, all);
+        settled.then_some(scrape)
+    });
+
+    let spop = |rest: &str| scrape.count(&format!("spoa_mirror_spop_{rest}"));
+    assert_eq!(spop("acks_total"), requests);
+    assert_eq!(spop("messages_total{result=\"request\"}"), requests);
+    assert_eq!(spop("messages_total{result=\"incomplete\"}"), 0);
+    assert_eq!(spop("frames_total{type=\"notify\"}"), requests);
+    assert_eq!(spop("frames_total{type=\"fragment\"}"), 0);
+    assert_eq!(spop("ack_delay_seconds_count"), requests);
+    assert!(scrape.get("spoa_mirror_spop_ack_delay_seconds_sum") > 0.0);
+    assert!(spop("received_bytes_total") > requests * 350, "the bodies alone");
+    assert!(spop("sent_bytes_total") >= requests * 11, "an ACK takes 11 bytes or more");
+    assert!(equal(scrape.sum("spoa_mirror_spop_protocol_errors_total", &[]), 0.0));
+    let engines = scrape.sum("spoa_mirror_spop_engine_connections", &["version=\"2.0\""]);
+    assert!(engines <= scrape.get("spoa_mirror_spop_connections"), "{}", scrape.text);
+
+    let target = |metric: &str, name: &str, labels: &str| {
+        scrape.count(&format!("spoa_mirror_target_{metric}{{target=\"{name}\"{labels}}}"))
+    };
+    assert_eq!(target("answered_total", &good_name, ",class=\"2xx\""), requests);
+    let seen = good.requests();
+    let bytes: usize = seen.iter().map(|request| request.raw().len()).sum();
+    assert_eq!(target("request_bytes_total", &good_name, ""), bytes as u64);
+    assert_eq!(target("answer_body_bytes_total", &good_name, ""), requests * 9);
+    assert_eq!(target("connections_opened_total", &good_name, ""), good.counts().connections);
+    assert_eq!(target("connections", &good_name, ""), good.counts().open);
+    for histogram in ["duration", "first_byte"] {
+        assert_eq!(target(&format!("{histogram}_seconds_count"), &good_name, ""), requests);
+        assert_eq!(target(&format!("{histogram}_seconds_count"), &slow_name, ""), 0);
+    }
+    let seconds = |metric: &str| {
+        scrape.get(&format!("spoa_mirror_target_{metric}_seconds_sum{{target=\"{good_name}\"}}"))
+    };
+    assert!(0.0 < seconds("first_byte") && seconds("first_byte") <= seconds("duration"));
+
+    assert_eq!(target("connections", &slow_name, ""), requests, "one for each copy");
+    let refused = target("failed_total", &dead_name, ",cause=\"connect-refused\",fault=\"target\"");
+    assert_eq!(refused, requests);
+    assert_eq!(target("address_failures_total", &dead_name, ""), requests);
+    assert_eq!(target("connections_opened_total", &dead_name, ""), 0);
+
+    // What hung is answered: late, and as slow as it was.
+    gate.open();
+    let later = wait::until(wait::LIMIT, "the slow target's answers", || {
+        let scrape = Scrape::of(admin);
+        scrape.assert_sound();
+        let flying = format!("spoa_mirror_target_in_flight{{target=\"{slow_name}\"}}");
+        (scrape.count(&flying) == 0).then_some(scrape)
+    });
+    later.assert_grown_since(&scrape);
+    let class =
+        format!("spoa_mirror_target_answered_total{{target=\"{slow_name}\",class=\"2xx\"}}");
+    assert_eq!(later.count(&class), requests);
+    let count = format!("spoa_mirror_target_duration_seconds_count{{target=\"{slow_name}\"}}");
+    assert_eq!(later.count(&count), requests);
+}
+
+#[test]
+fn counters_only_grow_and_add_up_under_load() {
+    let production = production();
+    let (slow, gate) = gate::recorder();
+    let fickle = Recorder::start();
+    let (slow_url, fickle_url) = (slow.url(), fickle.url());
+    let (mirror, admin) = start(&[
+        "-u",
+        &slow_url,
+        "-u",
+        &fickle_url,
+        "-n",
+        "2",
+        "--max-in-flight",
+        "5",
+        "--max-queue",
+        "20",
+        "--timeout",
+        "200ms",
+    ]);
+    let haproxy = haproxy(Version::V3_2, &production, &mirror);
+    let load = Load::builder(haproxy.address("http")).threads(4).total(3000).start();
+    let mut last = Scrape::of(admin);
+    let mut scrapes = 0;
+    while load.done() < 3000 {
+        fickle.set(if scrapes % 2 == 0 {
+            Behaviour::reset()
+        } else {
+            Behaviour::respond(Response::ok(""))
+        });
+        let scrape = Scrape::of(admin);
+        scrape.assert_sound();
+        scrape.assert_grown_since(&last);
+        last = scrape;
+        scrapes += 1;
+    }
+    load.join().assert_all_ok();
+    gate.open();
+    assert!(scrapes >= 3, "{scrapes} scrapes during the load");
+    let name = slow_url.strip_prefix("http://").unwrap();
+    let overload = wait::until(wait::LIMIT, "everything to come to its end", || {
+        let scrape = Scrape::of(admin);
+        scrape.assert_sound();
+        scrape.assert_grown_since(&last);
+        let open = scrape.sum("spoa_mirror_target_in_flight", &[])
+            + scrape.sum("spoa_mirror_target_queue_copies", &[]);
+        let labels = [format!("target=\"{name}\""), "class=\"overload\"".to_owned()];
+        let labels = labels.each_ref().map(String::as_str);
+        let dropped = scrape.sum("spoa_mirror_target_dropped_total", &labels);
+        (equal(open, 0.0)).then_some(dropped)
+    });
+    assert!(overload > 0.0, "a target that hangs is overloaded");
+    let received = Scrape::of(admin).sum("spoa_mirror_target_received_total", &[]);
+    assert!(equal(received, 6000.0), "{received}");
+}
+
+#[test]
+fn a_malformed_frame_and_a_disconnect_are_counted_by_their_status() {
+    use super::running::spop::Peer;
+    let (mirror, admin) = start(&[]);
+    Peer::connect(mirror.address).send(b"GET / HTTP/1.1\r\n\r\n");
+    let mut polite = Peer::greeted(mirror.address);
+    let mut bye = Vec::new();
+    frame_with_disconnect(&mut bye);
+    polite.send(&bye);
+    wait::holds(wait::LIMIT, "both to be counted", || {
+        let scrape = Scrape::of(admin);
+        let error = scrape.count("spoa_mirror_spop_protocol_errors_total{code=\"3\"}");
+        let disconnect = scrape.count("spoa_mirror_spop_disconnects_total{code=\"2\"}");
+        error == 1
+            && disconnect == 1
+            && equal(scrape.sum("spoa_mirror_spop_protocol_errors_total", &[]), 1.0)
+            && scrape.count("spoa_mirror_spop_frames_total{type=\"disconnect\"}") == 1
+            && scrape.count("spoa_mirror_spop_frames_total{type=\"hello\"}") == 1
+    });
+    let engines = || Scrape::of(admin).sum("spoa_mirror_spop_engine_connections", &[]);
+    let peer = Peer::greeted(mirror.address);
+    wait::holds(wait::LIMIT, "its engine to be shown", || equal(engines(), 1.0));
+    drop(peer);
+    wait::holds(wait::LIMIT, "its engine to be gone", || equal(engines(), 0.0));
+}
+
+/// HAProxy's DISCONNECT with status 2, a timeout.
+fn frame_with_disconnect(bytes: &mut Vec<u8>) {
+    use spop_proto::{Flags, FrameType, Value, encode_frame};
+    encode_frame(FrameType::HaproxyDisconnect, Flags::FIN, 0, 0, bytes, |output| {
+        output.push(11);
+        output.extend_from_slice(b"status-code");
+        Value::Uint32(2).encode(output);
+        output.push(7);
+        output.extend_from_slice(b"message");
+        Value::String(b"a timeout occurred").encode(output);
+    });
+}
