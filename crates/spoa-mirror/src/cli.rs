@@ -25,6 +25,10 @@ Examples:
           two targets, a unix socket
   spoa-mirror demo
           see it work in a minute, with HAProxy, production and shadow on this machine
+  spoa-mirror -r 0 -u http://staging:8080 --admin 127.0.0.1:9600
+          with metrics (/metrics), status and live control, for this machine only
+  spoa-mirror status --watch
+          how that agent stands, every two seconds
   spoa-mirror decode capture.bin
           what is in a recorded SPOP stream
 
@@ -65,6 +69,12 @@ pub enum Command {
     Demo(crate::demo::DemoArgs),
     /// Print SPOP bytes, raw or as hex, so that a person can read them
     Decode(crate::decode::DecodeArgs),
+    /// Show how a running agent stands: targets, counters, latencies
+    Status(crate::remote::StatusArgs),
+    /// Stop copying to a target, or to all, until it is resumed
+    Pause(crate::remote::PauseArgs),
+    /// Copy to a target, or to all, again
+    Resume(crate::remote::ResumeArgs),
 }
 
 /// How to be an agent.

@@ -16,6 +16,7 @@ pub mod log;
 pub mod os;
 pub mod outcome;
 pub mod policy;
+pub mod remote;
 pub mod serve;
 pub mod target;
 
@@ -46,6 +47,9 @@ pub fn main() -> ExitCode {
     match cli.command {
         Some(Command::Demo(arguments)) => demo::main(&arguments),
         Some(Command::Decode(arguments)) => decode::main(&arguments),
+        Some(Command::Status(arguments)) => remote::status(arguments),
+        Some(Command::Pause(arguments)) => remote::pause(arguments),
+        Some(Command::Resume(arguments)) => remote::resume(arguments),
         None => match cli.agent.into_config() {
             Ok((config, process, notes)) => serve::main(config, &process, &notes),
             Err(message) => {

@@ -1,0 +1,244 @@
+//! Asks a running agent's admin API.
+
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, HOST};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+
+use crate::admin::AdminAddress;
+use crate::config::{HttpVersion, ListenAddress, MirrorUrl, TargetConfig};
+use crate::target;
+
+/// Time for an answer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// An answer may not be longer, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Where the admin API is: `HOST:PORT`, `unix:PATH`, or an http or https URL without a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    address: ListenAddress,
+    https: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { address: ListenAddress::Tcp("127.0.0.1".to_owned(), 9600), https: false }
+    }
+}
+
+impl std::str::FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains("://") {
+            let url: MirrorUrl = text.parse()?;
+            if !url.prefix.is_empty() {
+                return Err(format!("leave the path out: {}", url.origin()));
+            }
+            return Ok(Self { address: ListenAddress::Tcp(url.host, url.port), https: url.https });
+        }
+        let AdminAddress(address) = text.parse()?;
+        Ok(Self { address, https: false })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.https {
+            f.write_str("https://")?;
+        }
+        self.address.fmt(f)
+    }
+}
+
+/// How to ask.
+pub(crate) struct Client {
+    place: Place,
+    authorization: Option<String>,
+    tls: Option<TlsConnector>,
+}
+
+impl Client {
+    /// Asks at `place`, with the token in a file, trusting the certificates in `ca` or the system's.
+    ///
+    /// # Errors
+    /// A file cannot be used; the text says which and why.
+    pub(crate) fn new(
+        place: Place,
+        token_file: Option<&Path>,
+        ca: Option<PathBuf>,
+    ) -> Result<Self, String> {
+        let authorization = token_file.map(bearer).transpose()?;
+        let tls = match &place.address {
+            ListenAddress::Tcp(host, port) if place.https => {
+                let url = MirrorUrl {
+                    https: true,
+                    host: host.clone(),
+                    port: *port,
+                    prefix: String::new(),
+                };
+                let mut target = TargetConfig::new("admin".to_owned(), url);
+                target.http = HttpVersion::Http1;
+                target.tls.ca = ca;
+                Some(TlsConnector::from(target::client_config(&target)?))
+            }
+            _ => None,
+        };
+        Ok(Self { place, authorization, tls })
+    }
+
+    /// Asks, and gives the answer's body where it is a success.
+    ///
+    /// # Errors
+    /// Nobody answers, or the answer is no success: what to do about it.
+    pub(crate) async fn ask(&self, method: Method, path: &str) -> Result<Bytes, String> {
+        let asked = tokio::time::timeout(PATIENCE, self.exchange(method, path)).await;
+        let late = || format!("{} does not answer within {PATIENCE:?}", self.place);
+        let (status, body) = asked.map_err(|_| late())??;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let place = &self.place;
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(match self.authorization {
+                None => format!("{place} wants a token: give --token-file FILE"),
+                Some(_) => format!("{place} does not accept the token of --token-file"),
+            });
+        }
+        Err(format!("{place} answers {}: {}", status.as_u16(), explanation(&body)))
+    }
+
+    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), String> {
+        let unreachable = |error: std::io::Error| {
+            format!(
+                "cannot reach an agent at {}: {error}; does one run, with --admin or admin.listen \
+                 at this address?",
+                self.place
+            )
+        };
+        match &self.place.address {
+            ListenAddress::Unix(path_of_socket) => {
+                let stream = UnixStream::connect(path_of_socket).await.map_err(unreachable)?;
+                self.over(stream, "localhost", method, path).await
+            }
+            ListenAddress::Tcp(host, port) => {
+                let stream =
+                    TcpStream::connect((host.as_str(), *port)).await.map_err(unreachable)?;
+                let authority = self.place.address.to_string();
+                let Some(tls) = &self.tls else {
+                    return self.over(stream, &authority, method, path).await;
+                };
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|_| format!("`{host}` is no name that a certificate could be for"))?;
+                let stream = tls.connect(name, stream).await.map_err(|error| {
+                    format!(
+                        "no TLS with {}: {error}; --ca FILE trusts a certificate that the system \
+                         does not",
+                        self.place
+                    )
+                })?;
+                self.over(stream, &authority, method, path).await
+            }
+        }
+    }
+
+    async fn over(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        host: &str,
+        method: Method,
+        path: &str,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let told = |error: &dyn fmt::Display| format!("{}: no HTTP answer: {error}", self.place);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, host)
+            .header(ACCEPT, "application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(|error| told(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| told(&error))?;
+        let answer = async {
+            let response = sender.send_request(request).await.map_err(|error| told(&error))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+            Ok((status, body.map_err(|error| told(&error))?.to_bytes()))
+        };
+        tokio::pin!(answer);
+        tokio::pin!(connection);
+        let mut open = true;
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                _ = &mut connection, if open => open = false,
+            }
+        }
+    }
+}
+
+/// The header's value with the token in a file.
+fn bearer(file: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("cannot read the token in {}: {error}", file.display()))?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("{} must hold a token and nothing else", file.display()));
+    }
+    Ok(format!("Bearer {token}"))
+}
+
+/// The message of an error's body, with the mistakes that it lists.
+fn explanation(body: &Bytes) -> String {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return String::from_utf8_lossy(body).trim().chars().take(200).collect();
+    };
+    let error = &value["error"];
+    let mut text = error["message"].as_str().unwrap_or("it does not say why").to_owned();
+    for problem in error["problems"].as_array().into_iter().flatten() {
+        let message = problem["message"].as_str().unwrap_or_default();
+        // Writing to a String does not fail.
+        let _ = match (problem["file"].as_str(), problem["line"].as_u64()) {
+            (Some(file), Some(line)) => write!(text, "\n  {file}:{line}: {message}"),
+            _ => write!(text, "\n  {message}"),
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_addresses_or_urls() {
+        for (text, shown) in [
+            ("127.0.0.1:9600", "127.0.0.1:9600"),
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+            ("http://localhost:9600/", "localhost:9600"),
+            ("https://agent.example", "https://agent.example:443"),
+            ("https://[::1]:9600", "https://[::1]:9600"),
+        ] {
+            assert_eq!(text.parse::<Place>().unwrap().to_string(), shown);
+        }
+        for bad in ["", "9600", "ftp://x", "https://x/path", "https://u:p@x"] {
+            assert!(bad.parse::<Place>().is_err(), "{bad}");
+        }
+        assert_eq!(Place::default().to_string(), "127.0.0.1:9600");
+    }
+}
