@@ -339,6 +339,10 @@ impl<T: DeserializeOwned> FromRequest<Control> for Asked<T> {
 
     async fn from_request(request: Request, _: &Control) -> Result<Self, ApiError> {
         let bytes = read(request.into_body()).await?;
+        // An array with the values in their order would be understood, too.
+        if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            return Err(ApiError::bad_request("the body: it must be a JSON object"));
+        }
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| ApiError::bad_request(format!("the body: {error}")))
