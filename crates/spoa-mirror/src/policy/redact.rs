@@ -5,6 +5,7 @@
 //! sets is not the client's, and stays.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -169,7 +170,7 @@ fn is_cookie_octet(byte: u8) -> bool {
 pub(super) enum Hide {
     Remove,
     Text(String),
-    Token(hmac::Key),
+    Token(Arc<hmac::Key>),
 }
 
 /// Bytes of the digest that a token shows: it takes 2^64 different values before two of them get the
@@ -177,10 +178,10 @@ pub(super) enum Hide {
 const TOKEN_BYTES: usize = 16;
 
 impl Hide {
-    fn new(with: &RedactWith, key: Option<&hmac::Key>) -> Self {
+    fn new(with: &RedactWith, key: Option<&Arc<hmac::Key>>) -> Self {
         match (with, key) {
             (RedactWith::Text(text), _) => Self::Text(text.clone()),
-            (RedactWith::Token, Some(key)) => Self::Token(key.clone()),
+            (RedactWith::Token, Some(key)) => Self::Token(Arc::clone(key)),
             // Without a key nothing may be told of the value.
             (RedactWith::Remove | RedactWith::Token, _) => Self::Remove,
         }
@@ -269,8 +270,10 @@ pub(super) struct Redactor {
 
 /// The places that are hidden, in the order of their rules, and how.
 pub(super) fn hides(redact: &Redact) -> Vec<(RedactPlace, Hide)> {
-    let key =
-        redact.key.as_ref().map(|key| hmac::Key::new(hmac::HMAC_SHA256, key.reveal().as_bytes()));
+    let key = redact
+        .key
+        .as_ref()
+        .map(|key| Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key.reveal().as_bytes())));
     let hide = |rule: &RedactRule| (rule.place.clone(), Hide::new(&rule.with, key.as_ref()));
     redact.rules.iter().map(hide).collect()
 }
@@ -417,7 +420,8 @@ mod tests {
     fn a_token_is_the_beginning_of_hmac_sha256() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"Jefe");
         // RFC 4231, test case 2: 5bdcc146bf60754e6a042426089575c7...
-        let shown = Hide::Token(key).value(b"what do ya want for nothing?").unwrap().into_owned();
+        let shown =
+            Hide::Token(Arc::new(key)).value(b"what do ya want for nothing?").unwrap().into_owned();
         assert_eq!(shown, "tok_W9zBRr9gdU5qBCQmCJV1xw");
     }
 

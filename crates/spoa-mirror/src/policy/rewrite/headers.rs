@@ -7,8 +7,10 @@ use crate::exchange::is_token;
 /// Names and values in their order, borrowed where they are as they came.
 #[derive(Debug, Default)]
 pub(super) struct List<'a> {
-    entries: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    entries: Vec<Header<'a>>,
 }
+
+type Header<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 impl<'a> List<'a> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {

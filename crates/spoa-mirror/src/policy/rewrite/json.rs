@@ -408,3 +408,6 @@ fn meaning(value: &[u8]) -> Cow<'_, [u8]> {
         value => Cow::Borrowed(value),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -345,3 +345,6 @@ impl Rewriter {
 fn checked(value: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, DropReason> {
     if headers::is_value(&value) { Ok(value) } else { Err(DropReason::Malformed) }
 }
+
+#[cfg(test)]
+mod tests;
