@@ -38,6 +38,7 @@ impl Case<'_> {
             version: Version::Http11,
             headers: Headers::Text(headers.as_bytes()),
             body: Body { bytes: self.body, given: true, stated_size: None },
+            id: None,
             message: Messages::new(&payload, 0).next().unwrap().unwrap(),
         };
         let facts = Facts::gather(&exchange.headers, None);
