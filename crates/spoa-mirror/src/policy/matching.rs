@@ -97,6 +97,7 @@ fn any(patterns: &[Pattern], value: &[u8]) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
     use spop_proto::Value;
 
     use super::*;
@@ -190,6 +191,39 @@ mod tests {
         for arguments in [&[][..], &[(&b"src"[..], Value::String(b"unknown"))]] {
             with_view(b"GET", b"/", b"", arguments, |view| {
                 assert!(!Matcher::new(&rule).meets(view));
+            });
+        }
+    }
+
+    proptest! {
+        /// Whatever bytes a client sends: no panic, and the same answer when it is remembered.
+        #[test]
+        fn any_request_has_an_answer(
+            url: Vec<u8>,
+            query in "[?&=%+a-f0-9]{0,40}",
+            headers: Vec<u8>,
+            cookie in "[;= a-c]{0,20}",
+            argument: Vec<u8>,
+        ) {
+            let url = [&url[..], query.as_bytes()].concat();
+            let headers = [b"Host: H\r\ncookie: ", cookie.as_bytes(), b"\r\n", &headers].concat();
+            let arguments = [(&b"src"[..], Value::Binary(&argument)), (b"a", Value::String(&argument))];
+            let rule = Match {
+                path: patterns(&["/x", "^."]),
+                host: patterns(&["h"]),
+                headers: named("cookie", &["^[ab]"]),
+                query: named("a", &["*a", "b*", "f"]),
+                cookies: named("a", &["*"]),
+                sources: vec!["0.0.0.0/1".parse().unwrap()],
+                args: named("a", &["^[0-9]"]),
+                ..Match::default()
+            };
+            with_view(b"GET", &url, &headers, &arguments, |view| {
+                let matcher = Matcher::new(&rule);
+                for criterion in matcher.outside.iter().chain(&matcher.inside) {
+                    assert_eq!(criterion.holds(view), criterion.holds(view));
+                }
+                assert!(matcher.outside.iter().all(|c| c.holds(view)) == matcher.meets_outside(view));
             });
         }
     }
