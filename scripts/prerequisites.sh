@@ -2,6 +2,7 @@
 #
 #   need_rust            a Rust toolchain that is new enough, and the C compiler that it links with
 #   need_cplusplus       a C++ compiler (only libFuzzer wants one)
+#   need_python          Python that can make virtual environments (the schema tester of the admin API)
 #   need_rust_lints      rustfmt and clippy (only .ci/run wants them)
 #   need_bench           clients, servers and counters (only scripts/bench.sh wants them)
 #   install_needs        asks for all of the above at once: says what is missing and why, then installs it
@@ -22,6 +23,7 @@ die() {
 
 need_rust() { needs+=(rust); }
 need_cplusplus() { needs+=(cplusplus); }
+need_python() { needs+=(python); }
 need_rust_lints() { needs+=(rust_lints); }
 need_bench() { needs+=(bench); }
 
@@ -74,6 +76,7 @@ find_missing() {
         rust_is_good || missing+=(rust)
         ;;
       cplusplus) compiles_cplusplus || missing+=(cplusplus) ;;
+      python) makes_environments || missing+=(python) ;;
       rust_lints) lints_are_there || missing+=(rust_lints) ;;
       bench) bench_tools_are_there || missing+=(bench) ;;
     esac
@@ -82,6 +85,8 @@ find_missing() {
 
 compiles_c() { has cc && echo '#include <stdlib.h>' | cc -E - >/dev/null 2>&1; }
 compiles_cplusplus() { has c++ && echo '#include <vector>' | c++ -x c++ -E - >/dev/null 2>&1; }
+
+makes_environments() { has python3 && python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 has_certificates() {
   [[ -s ${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt} || -s /etc/pki/tls/certs/ca-bundle.crt || -s /etc/ssl/cert.pem ]]
@@ -148,6 +153,10 @@ choose_packages() {
         want nghttp2-client "h2load, sends requests at a fixed rate"
         want nginx-light "production, targets, and a rival with its mirror directive"
         want linux-perf "counts system calls"
+        ;;
+      python)
+        want python3 "runs the schema tester of the admin API"
+        want python3-venv "keeps that tester and its libraries apart from the system's"
         ;;
       rust) choose_rust ;;
       rust_lints) choose_lints ;;
@@ -247,6 +256,7 @@ tell_what_to_install_by_hand() {
       c) say "  - a C compiler that answers to 'cc', and the C library's headers (Debian: gcc libc6-dev)" ;;
       certificates) say "  - the certificate authorities (Debian: ca-certificates), or set SSL_CERT_FILE" ;;
       cplusplus) say "  - a C++ compiler that answers to 'c++', with its standard library (Debian: g++)" ;;
+      python) say "  - Python 3.10 or newer with its venv module (Debian: python3 python3-venv)" ;;
       rust) say "  - rustc and cargo $rust_floor or newer, from your system or from https://rustup.rs (Debian 13: rustc cargo; Debian 12: rustc-web cargo-web)" ;;
       bench) say "  - wrk, h2load and nginx, and perf if system calls are to be counted (Debian: wrk nghttp2-client nginx-light linux-perf)" ;;
       rust_lints) say "  - rustfmt and clippy for that Rust (rustup component add rustfmt clippy)" ;;

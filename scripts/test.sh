@@ -13,6 +13,7 @@ cd "$checkout"
 
 need_rust
 need_cplusplus
+need_python
 install_needs
 say "using $(rustc --version), $(cargo --version)"
 
@@ -21,5 +22,6 @@ step "HAProxy 2.6, 3.0, 3.2 and 3.4, unpacked from Debian's packages" scripts/ha
 # Its promtool checks metrics, alert rules and their tests.
 step "Prometheus, unpacked from Debian's package" scripts/prometheus.sh
 step "tests of the workspace" cargo test --workspace --no-fail-fast
+step "the admin API against its description" scripts/api-test.sh
 step "short fuzz runs" scripts/fuzz.sh all "${FUZZ_SECONDS:-20}"
 sum_up

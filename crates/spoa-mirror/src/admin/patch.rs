@@ -1,6 +1,8 @@
 //! Changes to a target's settings, as they are asked for.
 
-use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
 use super::error::ApiError;
@@ -10,42 +12,78 @@ use crate::target::Overrides;
 /// Settings to change. What is left out stays; `null` takes back what was set by hand, so that the
 /// configuration holds again.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Patch {
     /// Whether requests are counted only, and not copied.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<bool>)]
     paused: Option<Option<bool>>,
     /// The share of requests that is copied, in percent; no finer than 0.0001.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<f64>, minimum = 0, maximum = 100, multiple_of = 0.0001)]
     sample_percent: Option<Option<f64>>,
-    /// Copies sent in a time (s, m, h), or `none`.
-    #[serde(deserialize_with = "given")]
+    /// Copies sent in a time (s, m, h), or `none`. After a pause as many may go at once as one second
+    /// brings, but no more than the configuration allows.
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, example = "500/s",
              pattern = r"^(none|[1-9][0-9]{0,6}(\.[0-9]{1,3})?/[smh])$")]
     rate: Option<Option<String>>,
-    /// How many copies may go at once after a pause; what one second brings where it is not said.
-    /// Only together with a rate.
-    #[serde(deserialize_with = "given")]
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000000)]
-    burst: Option<Option<u32>>,
     /// Copies under way at once.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000000)]
-    in_flight: Option<Option<u32>>,
+    in_flight: Option<Option<Whole>>,
     /// Copies waiting.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 10000000)]
-    queue: Option<Option<u32>>,
+    queue: Option<Option<Whole>>,
     /// Bytes of the copies waiting, up to 1024 GiB.
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u64>, minimum = 1, maximum = 1099511627776u64)]
-    queue_bytes: Option<Option<u64>>,
+    queue_bytes: Option<Option<Whole>>,
     /// A copy that waited longer is dropped; from 1ms to 1h (us, ms, s, m, h).
-    #[serde(deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, example = "5s", pattern = "^[1-9][0-9]{0,2}(ms|s)$")]
     max_age: Option<Option<String>>,
+}
+
+/// A whole number, which JSON may also write with a fraction of zero.
+#[derive(Debug, Clone, Copy)]
+struct Whole(u64);
+
+impl Whole {
+    fn up_to(self, setting: &str, most: u64) -> Result<usize, ApiError> {
+        let fits = usize::try_from(self.0).ok().filter(|_| (1..=most).contains(&self.0));
+        fits.ok_or_else(|| {
+            wrong(setting, &format!("{} is outside the allowed range, 1 to {most}", self.0))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, not below 0")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(number))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Whole, E> {
+                // Up to 2^53 every whole number has a value of its own.
+                if number.fract() != 0.0 || !(0.0..=9_007_199_254_740_992.0).contains(&number) {
+                    return Err(E::invalid_value(de::Unexpected::Float(number), &self));
+                }
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                Ok(Whole(number as u64))
+            }
+        }
+        deserializer.deserialize_u64(Visitor)
+    }
 }
 
 /// Tells a `null` from what is left out.
@@ -74,25 +112,16 @@ impl Patch {
             next.sample = share.map_err(|error| wrong("sample_percent", &error))?;
         }
         if let Some(rate) = self.rate {
-            next.rate = rate.map(|text| limit(&text, self.burst.flatten())).transpose()?;
-        } else if let Some(burst) = self.burst {
-            let limit = next.rate.unwrap_or(target.limits.rate);
-            let mut limit =
-                limit.ok_or_else(|| wrong("burst", "there is no rate to go with it"))?;
-            let own = target.limits.rate.map_or(limit.burst, |limit| limit.burst);
-            limit.burst = in_range("burst", burst.unwrap_or(own), 10_000_000)?;
-            next.rate = Some(Some(limit)).filter(|rate| *rate != target.limits.rate);
+            next.rate = rate.map(|text| limit(&text, target)).transpose()?;
         }
         if let Some(count) = self.in_flight {
-            next.in_flight =
-                count.map(|n| in_range("in_flight", n, 1_000_000)).transpose()?.map(|n| n as usize);
+            next.in_flight = count.map(|n| n.up_to("in_flight", 1_000_000)).transpose()?;
         }
         if let Some(count) = self.queue {
-            next.queue =
-                count.map(|n| in_range("queue", n, 10_000_000)).transpose()?.map(|n| n as usize);
+            next.queue = count.map(|n| n.up_to("queue", 10_000_000)).transpose()?;
         }
-        if let Some(size) = self.queue_bytes {
-            next.queue_bytes = size.map(bytes).transpose()?;
+        if let Some(count) = self.queue_bytes {
+            next.queue_bytes = count.map(|n| n.up_to("queue_bytes", 1 << 40)).transpose()?;
         }
         if let Some(age) = self.max_age {
             next.max_age = age.map(|text| max_age(&text)).transpose()?;
@@ -105,31 +134,16 @@ fn wrong(setting: &str, error: &str) -> ApiError {
     ApiError::bad_request(format!("{setting}: {error}"))
 }
 
-fn in_range(setting: &str, count: u32, most: u32) -> Result<u32, ApiError> {
-    if (1..=most).contains(&count) {
-        return Ok(count);
-    }
-    Err(wrong(setting, &format!("{count} is outside the allowed range, 1 to {most}")))
-}
-
-fn limit(text: &str, burst: Option<u32>) -> Result<Option<RateLimit>, ApiError> {
+fn limit(text: &str, target: &TargetConfig) -> Result<Option<RateLimit>, ApiError> {
     if text == "none" {
-        return match burst {
-            None => Ok(None),
-            Some(_) => Err(wrong("burst", "there is no rate to go with it")),
-        };
+        return Ok(None);
     }
     let rate = parse_rate(text).map_err(|error| wrong("rate", &error))?;
     // What one second brings, between 1 and the largest count, by the bounds of a rate.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let second = rate.per_second.ceil().clamp(1.0, 10_000_000.0) as u32;
-    let burst = burst.map(|burst| in_range("burst", burst, 10_000_000)).transpose()?;
-    Ok(Some(RateLimit { rate, burst: burst.unwrap_or(second) }))
-}
-
-fn bytes(count: u64) -> Result<usize, ApiError> {
-    let fits = usize::try_from(count).ok().filter(|_| (1..=1 << 40).contains(&count));
-    fits.ok_or_else(|| wrong("queue_bytes", "the allowed range is 1 to 1099511627776"))
+    let burst = target.limits.rate.map_or(second, |limit| limit.burst.min(second));
+    Ok(Some(RateLimit { rate, burst }))
 }
 
 fn max_age(text: &str) -> Result<std::time::Duration, ApiError> {
@@ -169,23 +183,22 @@ mod tests {
         assert_eq!(now.max_age, Some(Duration::from_millis(250)));
         let limit = RateLimit { rate: Rate { per_second: 1.5 }, burst: 2 };
         assert_eq!(now.rate, Some(Some(limit)));
-        let next = patched(r#"{"max_age": null, "rate": "none", "queue": 7}"#, &config, &now);
+        let next = patched(r#"{"max_age": null, "rate": "none", "queue": 7.0}"#, &config, &now);
         let next = next.unwrap();
         assert_eq!((next.max_age, next.rate, next.queue), (None, Some(None), Some(7)));
         assert_eq!(next.queue_bytes, Some(1 << 20));
     }
 
     #[test]
-    fn a_burst_goes_with_a_rate() {
+    fn a_burst_is_a_second_but_no_more_than_configured() {
         let mut config = target("http://t");
-        let none = Overrides::default();
-        assert!(patched(r#"{"burst": 5}"#, &config, &none).unwrap_err().contains("no rate"));
-        assert!(patched(r#"{"burst": 5, "rate": "none"}"#, &config, &none).is_err());
-        let own = RateLimit { rate: Rate { per_second: 10.0 }, burst: 20 };
-        config.limits.rate = Some(own);
-        let raised = patched(r#"{"burst": 50}"#, &config, &none).unwrap();
-        assert_eq!(raised.rate, Some(Some(RateLimit { burst: 50, ..own })));
-        assert_eq!(patched(r#"{"burst": null}"#, &config, &raised).unwrap(), none);
+        let burst = |config: &TargetConfig, rate: &str| {
+            let json = format!("{{\"rate\": \"{rate}\"}}");
+            patched(&json, config, &Overrides::default()).unwrap().rate.unwrap().unwrap().burst
+        };
+        assert_eq!((burst(&config, "400/s"), burst(&config, "6/h")), (400, 1));
+        config.limits.rate = Some(RateLimit { rate: Rate { per_second: 500.0 }, burst: 50 });
+        assert_eq!((burst(&config, "400/s"), burst(&config, "5/s")), (50, 5));
     }
 
     #[test]
@@ -202,7 +215,8 @@ mod tests {
             (r#"{"max_age": "2h"}"#, "1ms to 1h"),
             (r#"{"max_age": "0"}"#, "1ms to 1h"),
             (r#"{"percent": 1}"#, "unknown field `percent`"),
-            (r#"{"queue": -1}"#, "invalid value"),
+            (r#"{"queue": -1}"#, "a whole number"),
+            (r#"{"queue": 1.5}"#, "a whole number"),
             (r#"{"queue": 1, "queue": 2}"#, "duplicate field"),
         ] {
             let error = patched(json, &config, &Overrides::default()).unwrap_err();

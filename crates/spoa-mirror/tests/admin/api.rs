@@ -14,20 +14,20 @@ use super::running::mirror::Mirror;
 use super::running::spop::Peer;
 
 /// An agent with one target, and an admin API on a port of 127.0.0.1.
-pub struct Agent {
-    pub mirror: Mirror,
-    pub admin: SocketAddr,
-    pub shadow: Recorder,
+pub(crate) struct Agent {
+    pub(crate) mirror: Mirror,
+    pub(crate) admin: SocketAddr,
+    pub(crate) shadow: Recorder,
 }
 
 impl Agent {
     /// Starts it with a shadow server that answers at once.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(Recorder::start(), &[])
     }
 
     /// Starts it with this shadow server and more arguments.
-    pub fn with(shadow: Recorder, args: &[&str]) -> Self {
+    pub(crate) fn with(shadow: Recorder, args: &[&str]) -> Self {
         let admin = ports::free_addr();
         let (url, address) = (shadow.url(), admin.to_string());
         let usual = ["-r", "0", "-u", &url, "-i", "1s", "--admin", &address];
@@ -36,28 +36,28 @@ impl Agent {
     }
 
     /// The target's name.
-    pub fn target(&self) -> String {
+    pub(crate) fn target(&self) -> String {
         self.shadow.address().to_string()
     }
 
     /// `METHOD PATH`, without a body.
-    pub fn ask(&self, line: &str) -> Answer {
+    pub(crate) fn ask(&self, line: &str) -> Answer {
         self.ask_with(line, &[], "")
     }
 
     /// `METHOD PATH` with a body of JSON.
-    pub fn send(&self, line: &str, json: &str) -> Answer {
+    pub(crate) fn send(&self, line: &str, json: &str) -> Answer {
         self.ask_with(line, &[("content-type", "application/json")], json)
     }
 
     /// `METHOD PATH` with these headers and this body.
-    pub fn ask_with(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) fn ask_with(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let request = request(line, headers, body);
         Answer(http1::exchange(self.admin, request.as_bytes()).unwrap())
     }
 
     /// The target's part of the status.
-    pub fn standing(&self) -> Value {
+    pub(crate) fn standing(&self) -> Value {
         let status = self.ask("GET /api/v1/status").json();
         let targets = status["targets"].as_array().unwrap();
         let target = targets.iter().find(|target| target["name"] == *self.target());
@@ -65,7 +65,7 @@ impl Agent {
     }
 
     /// Has the target's counters satisfy `condition`, and gives them.
-    pub fn wait_counters(&self, condition: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_counters(&self, condition: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         let found = wait::poll(wait::LIMIT, || {
             last = self.standing()["counters"].clone();
@@ -76,7 +76,7 @@ impl Agent {
     }
 
     /// Hands over so many requests as HAProxy does.
-    pub fn mirror(&self, count: u64) {
+    pub(crate) fn mirror(&self, count: u64) {
         let mut peer = Peer::greeted(self.mirror.address);
         for stream in 1..=count {
             peer.mirror(stream, "/");
@@ -86,32 +86,32 @@ impl Agent {
 
 /// An answer of the API.
 #[derive(Debug)]
-pub struct Answer(pub http1::Response);
+pub(crate) struct Answer(pub(crate) http1::Response);
 
 impl Answer {
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.0.status
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.0.header("content-type").as_deref(), Some("application/json"), "{self:?}");
         serde_json::from_slice(&self.0.body).unwrap()
     }
 
     /// The code of an error, which has a message too.
-    pub fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         let json = self.json();
         assert!(json["error"]["message"].as_str().is_some_and(|text| text.len() > 10), "{json}");
         json["error"]["code"].as_str().unwrap().to_owned()
     }
 
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.json()["error"]["message"].as_str().unwrap().to_owned()
     }
 }
 
 /// A request's bytes; `host` is `localhost` unless it is among the headers.
-pub fn request(line: &str, headers: &[(&str, &str)], body: &str) -> String {
+pub(crate) fn request(line: &str, headers: &[(&str, &str)], body: &str) -> String {
     let mut request = format!("{line} HTTP/1.1\r\n");
     if !headers.iter().any(|(name, _)| *name == "host") {
         request.push_str("host: localhost\r\n");
@@ -126,7 +126,7 @@ pub fn request(line: &str, headers: &[(&str, &str)], body: &str) -> String {
 }
 
 /// Asks over a unix socket, or any other stream: status and body.
-pub fn ask_over(
+pub(crate) fn ask_over(
     mut stream: impl Read + Write,
     line: &str,
     headers: &[(&str, &str)],
@@ -141,7 +141,7 @@ pub fn ask_over(
 }
 
 /// A connection to a unix socket.
-pub fn unix(path: &Path) -> UnixStream {
+pub(crate) fn unix(path: &Path) -> UnixStream {
     let stream = UnixStream::connect(path).unwrap();
     stream.set_read_timeout(Some(wait::LIMIT)).unwrap();
     stream
