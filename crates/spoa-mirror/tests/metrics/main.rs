@@ -6,5 +6,6 @@ mod documents;
 mod exposition;
 mod figures;
 mod ids;
+mod rules;
 #[path = "../running/mod.rs"]
 mod running;
