@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -287,9 +288,9 @@ impl Connector {
             builder.handshake::<_, Bytes>(stream).await.map_err(|error| {
                 ConnectError::new(Failure::Http2, format_args!("{address}: {error}"))
             })?;
-        let (keep, heard) = (self.keep(), h2::Heard::now());
-        let driver = Box::pin(h2::drive(connection, heard.clone()));
-        Ok(Link::Http2(h2::Connection::new(requests, keep, heard), driver))
+        let peer = h2::Peer::new();
+        let driver = Box::pin(h2::drive(connection, Rc::clone(&peer)));
+        Ok(Link::Http2(h2::Connection::new(requests, self.keep(), peer), driver))
     }
 }
 

@@ -1,7 +1,7 @@
 //! A connection that speaks HTTP/2 to a target. Copies are made from their HTTP/1 bytes; what
 //! HTTP/2 cannot express is dropped as such, never altered.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -41,43 +41,54 @@ pub(super) struct Connection {
     active: Cell<usize>,
     idle_since: Cell<Instant>,
     keep: Keep,
-    heard: Heard,
+    peer: Rc<Peer>,
 }
 
-/// When something was last heard from the other end.
-#[derive(Clone)]
-pub(super) struct Heard(Rc<Cell<Instant>>);
+/// What is known of the other end.
+pub(super) struct Peer {
+    /// When something was last heard from it.
+    heard: Cell<Instant>,
+    /// Why the connection ended, if it did not end well.
+    trouble: RefCell<Option<(Failure, String)>>,
+}
 
-impl Heard {
-    pub(super) fn now() -> Self {
-        Self(Rc::new(Cell::new(Instant::now())))
+impl Peer {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self { heard: Cell::new(Instant::now()), trouble: RefCell::new(None) })
     }
 
-    fn again(&self) {
-        self.0.set(Instant::now());
+    fn heard(&self) {
+        self.heard.set(Instant::now());
     }
 }
 
 /// Does a connection's reading and writing until it ends or turns out to be dead; says why.
 pub(super) async fn drive<S>(
     mut connection: h2::client::Connection<S, Bytes>,
-    heard: Heard,
+    peer: Rc<Peer>,
 ) -> Result<(), String>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     let pings = connection.ping_pong();
-    tokio::select! {
-        ended = connection => ended.map_err(|error| error.to_string()),
-        () = silence(pings, heard) => Err(format!("no answer to a PING for {PONG_WITHIN:?}")),
-    }
+    let (failure, detail) = tokio::select! {
+        ended = connection => match ended {
+            Ok(()) => return Ok(()),
+            Err(error) => (cause(&error), error.to_string()),
+        },
+        () = silence(pings, &peer) => {
+            (Failure::Closed, format!("no answer to a PING for {PONG_WITHIN:?}"))
+        }
+    };
+    peer.trouble.replace(Some((failure, detail.clone())));
+    Err(detail)
 }
 
 /// Ready when the other end does not say anything any more.
-async fn silence(pings: Option<PingPong>, heard: Heard) {
+async fn silence(pings: Option<PingPong>, peer: &Peer) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     loop {
-        let quiet = heard.0.get() + PING_AFTER;
+        let quiet = peer.heard.get() + PING_AFTER;
         if Instant::now() < quiet {
             sleep_until(quiet.into()).await;
             continue;
@@ -88,12 +99,12 @@ async fn silence(pings: Option<PingPong>, heard: Heard) {
         loop {
             match timeout(PONG_WITHIN, &mut pong).await {
                 Ok(Ok(_)) => {
-                    heard.again();
+                    peer.heard();
                     break;
                 }
                 // The connection is about to end by itself.
                 Ok(Err(_)) => return std::future::pending().await,
-                Err(_) if heard.0.get() < asked => return,
+                Err(_) if peer.heard.get() < asked => return,
                 // Busy with an answer.
                 Err(_) => {}
             }
@@ -102,9 +113,9 @@ async fn silence(pings: Option<PingPong>, heard: Heard) {
 }
 
 impl Connection {
-    pub(super) fn new(requests: SendRequest<Bytes>, keep: Keep, heard: Heard) -> Self {
+    pub(super) fn new(requests: SendRequest<Bytes>, keep: Keep, peer: Rc<Peer>) -> Self {
         let idle_since = Cell::new(Instant::now());
-        Self { requests, active: Cell::new(0), idle_since, keep, heard }
+        Self { requests, active: Cell::new(0), idle_since, keep, peer }
     }
 
     /// Whether it has carried nothing for too long, or may carry nothing more.
@@ -161,7 +172,10 @@ pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, mut copy: C
                 target.pump();
                 return;
             }
-            Sent::NotAtAll { usable } => (failed(Failure::Http2, started), usable),
+            Sent::NotAtAll { usable } => {
+                let detail = "the target takes no requests".to_owned();
+                (Settled { detail, ..failed(Failure::Http2, started) }, usable)
+            }
         };
         if !usable {
             target.retire_h2(&connection);
@@ -188,11 +202,11 @@ async fn exchange(
     started: Instant,
 ) -> Sent {
     let Ok(mut requests) = connection.requests.clone().ready().await else {
-        return Sent::NotAtAll { usable: false };
+        return not_sent(connection, started);
     };
     let body = copy.bytes.get(copy.layout.body.clone()).unwrap_or_default();
     let Ok((response, mut stream)) = requests.send_request(request, body.is_empty()) else {
-        return Sent::NotAtAll { usable: false };
+        return not_sent(connection, started);
     };
     // The body is sent within the target's flow-control window; h2 holds what does not fit.
     if !body.is_empty() && stream.send_data(Bytes::copy_from_slice(body), true).is_err() {
@@ -200,13 +214,13 @@ async fn exchange(
     }
     let response = match response.await {
         Ok(response) => response,
-        Err(error) => return not_answered(&error, started),
+        Err(error) => return not_answered(&error, connection, started),
     };
     let first_byte = started.elapsed();
-    connection.heard.again();
+    connection.peer.heard();
     let status = response.status().as_u16();
     let limit = target.shared.config.max_answer;
-    let (received, cut) = match drain(response.into_body(), limit, &connection.heard).await {
+    let (received, cut) = match drain(response.into_body(), limit, &connection.peer).await {
         Ok(drained) => drained,
         Err(_) => {
             let mut settled = failed(Failure::IncompleteAnswer, started);
@@ -229,11 +243,11 @@ async fn exchange(
 
 /// Reads a body up to `limit` and throws it away; gives its length and whether it was cut. Dropping
 /// the stream resets it.
-async fn drain(mut body: RecvStream, limit: u64, heard: &Heard) -> Result<(u64, bool), h2::Error> {
+async fn drain(mut body: RecvStream, limit: u64, peer: &Peer) -> Result<(u64, bool), h2::Error> {
     let mut received = 0u64;
     while let Some(data) = body.data().await {
         let data = data?;
-        heard.again();
+        peer.heard();
         received += data.len() as u64;
         if received > limit {
             return Ok((received, true));
@@ -248,8 +262,19 @@ fn failed(failure: Failure, started: Instant) -> Settled {
     Settled { version: "HTTP/2", ..Settled::failed(failure, time) }
 }
 
+/// A connection took no request. Another one will do no better when it is TLS that failed, which with
+/// TLS 1.3 shows only after the handshake.
+fn not_sent(connection: &Connection, started: Instant) -> Sent {
+    match &*connection.peer.trouble.borrow() {
+        Some((Failure::Tls, detail)) => {
+            Sent::Settled(Settled { detail: detail.clone(), ..failed(Failure::Tls, started) })
+        }
+        _ => Sent::NotAtAll { usable: false },
+    }
+}
+
 /// A copy went out, and no answer came.
-fn not_answered(error: &h2::Error, started: Instant) -> Sent {
+fn not_answered(error: &h2::Error, connection: &Connection, started: Instant) -> Sent {
     // GOAWAY concerns the streams that it says were not processed; the others go on, or end with their
     // connection. A refused stream was not processed either (RFC 9113, sections 6.8 and 8.7).
     if error.is_remote() && error.is_go_away() {
@@ -258,13 +283,19 @@ fn not_answered(error: &h2::Error, started: Instant) -> Sent {
     if error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM) {
         return Sent::NotAtAll { usable: true };
     }
-    let failure = match error.get_io() {
-        // What TLS says, and there is no other way to tell.
+    // The connection knows better what broke it.
+    let trouble = connection.peer.trouble.borrow().clone();
+    let (failure, detail) = trouble.unwrap_or_else(|| (cause(error), error.to_string()));
+    Sent::Settled(Settled { detail, ..failed(failure, started) })
+}
+
+fn cause(error: &h2::Error) -> Failure {
+    match error.get_io() {
+        // TLS has no other way to say it through an I/O error.
         Some(io) if io.kind() == ErrorKind::InvalidData => Failure::Tls,
         Some(_) => Failure::Closed,
         None => Failure::Http2,
-    };
-    Sent::Settled(Settled { detail: error.to_string(), ..failed(failure, started) })
+    }
 }
 
 /// The copy as an HTTP/2 request; `None` when HTTP/2, or the library that speaks it, cannot express

@@ -26,12 +26,22 @@ pub(super) fn serve(shared: &Arc<Shared>, tcp: TcpStream, number: u64) {
                 if stream.conn.complete_io(&mut stream.sock).is_err() {
                     let _ = stream.conn.write_tls(&mut stream.sock);
                     shared.broken.fetch_add(1, Ordering::SeqCst);
+                    linger(&stream.sock);
                     return;
                 }
             }
             Connection::new(shared, stream, handle, number).run();
         }
     }
+}
+
+/// Closes this side and waits for the other: what was written last would not arrive if the connection ended
+/// with bytes unread.
+fn linger(mut stream: &TcpStream) {
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    let mut rest = [0; 4096];
+    while matches!(stream.read(&mut rest), Ok(count) if count > 0) {}
 }
 
 /// A byte stream that may have an end of its own above TCP's.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::HeaderMap;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
@@ -67,6 +68,7 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
     arrived: Condvar,
     connections: std::sync::atomic::AtomicU64,
+    ended: std::sync::atomic::AtomicU64,
     failed_handshakes: std::sync::atomic::AtomicU64,
 }
 
@@ -88,6 +90,11 @@ impl Recorder {
         Self::with(behaviour, Some(identity.server_config(&["h2"])))
     }
 
+    /// Like [`Recorder::start_tls`], with this configuration.
+    pub fn start_tls_config(behaviour: Behaviour, config: Arc<rustls::ServerConfig>) -> Self {
+        Self::with(behaviour, Some(config))
+    }
+
     fn with(behaviour: Behaviour, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = super::recorder::listen((Ipv4Addr::LOCALHOST, 0).into());
         listener.set_nonblocking(true).unwrap();
@@ -97,6 +104,7 @@ impl Recorder {
             requests: Mutex::default(),
             arrived: Condvar::new(),
             connections: 0.into(),
+            ended: 0.into(),
             failed_handshakes: 0.into(),
         });
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -119,6 +127,12 @@ impl Recorder {
     /// Connections that completed their handshakes so far.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> u64 {
+        let ended = self.shared.ended.load(std::sync::atomic::Ordering::SeqCst);
+        self.connections() - ended
     }
 
     /// Connections whose TLS or HTTP/2 handshake failed.
@@ -170,16 +184,26 @@ async fn accept(
         tokio::spawn(async move {
             let served = match acceptor {
                 None => serve::<TcpStream>(stream, &shared).await,
-                Some(acceptor) => match acceptor.accept(stream).await {
+                Some(acceptor) => match acceptor.accept(stream).into_fallible().await {
                     Ok(stream) => serve(stream, &shared).await,
-                    Err(_) => None,
+                    Err((_, stream)) => {
+                        linger(stream).await;
+                        None
+                    }
                 },
             };
-            if served.is_none() {
-                shared.failed_handshakes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            }
+            let count = if served.is_some() { &shared.ended } else { &shared.failed_handshakes };
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         });
     }
+}
+
+/// Closes this side and waits for the other: what was written last would not arrive if the connection ended
+/// with bytes unread.
+async fn linger(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
 }
 
 /// Serves a connection to its end; `None` if it never became HTTP/2.
