@@ -400,7 +400,7 @@ fn a_target_that_says_goaway() {
 #[test]
 fn goaway_with_copies_under_way() {
     for (answers_first, counted) in
-        [(true, "answered 2xx 5"), (false, "answered 2xx 3, failed closed 2")]
+        [(true, "answered 2xx 5"), (false, "answered 2xx 3, failed http2 2")]
     {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
