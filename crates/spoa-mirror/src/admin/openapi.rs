@@ -34,6 +34,7 @@ const ANY_TIME: [(&str, &str); 8] = [
         api::status,
         api::config,
         api::changes,
+        api::reload,
         api::targets,
         api::target,
         api::change,
