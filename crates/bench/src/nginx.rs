@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use testbed::agent::Agent;
 use testbed::{ports, tls, wait};
 
-/// A running nginx with one worker process. Killed on drop.
+/// A running nginx with one worker process. Ended on drop.
 pub(crate) struct Nginx {
     process: Agent,
     pub(crate) ports: Vec<u16>,
@@ -81,6 +81,13 @@ impl Nginx {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
+    }
+}
+
+/// The worker process ends with its master only when the master is told to end.
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        self.process.stop(wait::LIMIT);
     }
 }
 
