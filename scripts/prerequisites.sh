@@ -5,6 +5,7 @@
 #   need_python          Python that can make virtual environments (the schema tester of the admin API)
 #   need_rust_lints      rustfmt and clippy (only .ci/run wants them)
 #   need_bench           clients, servers and counters (only scripts/bench.sh wants them)
+#   need_valgrind        counts instructions (only scripts/instructions.sh wants it)
 #   install_needs        asks for all of the above at once: says what is missing and why, then installs it
 #
 # On a system without apt, install_needs lists what to install by hand and ends the script with code 1.
@@ -26,6 +27,7 @@ need_cplusplus() { needs+=(cplusplus); }
 need_python() { needs+=(python); }
 need_rust_lints() { needs+=(rust_lints); }
 need_bench() { needs+=(bench); }
+need_valgrind() { needs+=(valgrind); }
 
 install_needs() {
   rust_floor=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$checkout/Cargo.toml" | head -n 1)
@@ -79,6 +81,7 @@ find_missing() {
       python) makes_environments || missing+=(python) ;;
       rust_lints) lints_are_there || missing+=(rust_lints) ;;
       bench) bench_tools_are_there || missing+=(bench) ;;
+      valgrind) has valgrind || missing+=(valgrind) ;;
     esac
   done
 }
@@ -158,6 +161,7 @@ choose_packages() {
         want python3 "runs the schema tester of the admin API"
         want python3-venv "keeps that tester and its libraries apart from the system's"
         ;;
+      valgrind) want valgrind "counts instructions" ;;
       rust) choose_rust ;;
       rust_lints) choose_lints ;;
     esac
@@ -259,6 +263,7 @@ tell_what_to_install_by_hand() {
       python) say "  - Python 3.10 or newer with its venv module (Debian: python3 python3-venv)" ;;
       rust) say "  - rustc and cargo $rust_floor or newer, from your system or from https://rustup.rs (Debian 13: rustc cargo; Debian 12: rustc-web cargo-web)" ;;
       bench) say "  - wrk, h2load and nginx, and perf if system calls are to be counted (Debian: wrk nghttp2-client nginx-light linux-perf)" ;;
+      valgrind) say "  - valgrind (Debian: valgrind)" ;;
       rust_lints) say "  - rustfmt and clippy for that Rust (rustup component add rustfmt clippy)" ;;
     esac
   done

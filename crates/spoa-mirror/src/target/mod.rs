@@ -12,9 +12,9 @@ mod h2;
 mod keep;
 mod live;
 pub mod plan;
-mod request;
+pub mod request;
 pub mod resolve;
-mod response;
+pub mod response;
 mod tls;
 
 use std::cell::RefCell;

@@ -15,17 +15,17 @@ use crate::policy::{Approval, Request};
 
 /// Where the parts of a written copy lie in its bytes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Layout {
+pub struct Layout {
     /// The method.
-    pub(super) method: Range<usize>,
+    pub method: Range<usize>,
     /// The request target.
-    pub(super) target: Range<usize>,
+    pub target: Range<usize>,
     /// The header lines, with the line ending of each, without the empty line.
-    pub(super) headers: Range<usize>,
+    pub headers: Range<usize>,
     /// The body.
-    pub(super) body: Range<usize>,
+    pub body: Range<usize>,
     /// HTTP/1.0: the target closes the connection after its answer, whether it says so or not.
-    pub(super) closes: bool,
+    pub closes: bool,
 }
 
 /// What a copy is written from, besides its headers: the request, or a draft made from it.
@@ -43,7 +43,7 @@ struct Parts<'a> {
 /// # Errors
 /// [`DropReason::Malformed`] when a byte of the method or the target would break the framing, and
 /// what [`Rewriter::draft`] gives; `output` then holds a part of the copy, which the caller discards.
-pub(super) fn write(
+pub fn write(
     request: &Request<'_>,
     approval: Approval,
     target: &TargetConfig,

@@ -3,16 +3,16 @@
 
 /// What is known of an answer so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Answered {
+pub struct Answered {
     /// The status code; 0 until the head is there.
-    pub(super) status: u16,
+    pub status: u16,
     /// Bytes of the body received, without chunk framing.
-    pub(super) body: u64,
+    pub body: u64,
 }
 
 /// What the bytes fed so far amount to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub enum Progress {
     /// The answer goes on.
     More,
     /// The answer is whole.
@@ -30,7 +30,7 @@ pub(super) enum Progress {
 
 /// What the end of the connection means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// The answer ends with the connection, as it may.
     Whole,
     /// Nothing was answered.
@@ -70,7 +70,7 @@ enum State {
 
 /// Reads one answer after another on a connection.
 #[derive(Debug)]
-pub(super) struct ResponseReader {
+pub struct ResponseReader {
     state: State,
     /// A head that came in pieces.
     head: Vec<u8>,
@@ -86,7 +86,7 @@ pub(super) struct ResponseReader {
 impl ResponseReader {
     /// A reader that waits for [`begin`](Self::begin).
     #[must_use]
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             state: State::Done,
             head: Vec::new(),
@@ -100,7 +100,7 @@ impl ResponseReader {
 
     /// Expects an answer; `head_request` says that its request was a HEAD, so that it has no body,
     /// and `limit` how many bytes it may have in all.
-    pub(super) fn begin(&mut self, head_request: bool, limit: u64) {
+    pub fn begin(&mut self, head_request: bool, limit: u64) {
         self.state = State::Head;
         self.head.clear();
         self.line = 0;
@@ -112,18 +112,18 @@ impl ResponseReader {
 
     /// What is known of the answer.
     #[must_use]
-    pub(super) fn answered(&self) -> Answered {
+    pub fn answered(&self) -> Answered {
         self.answered
     }
 
     /// Whether the head is there.
     #[must_use]
-    pub(super) fn has_head(&self) -> bool {
+    pub fn has_head(&self) -> bool {
         !matches!(self.state, State::Head)
     }
 
     /// Takes bytes of the answer.
-    pub(super) fn feed(&mut self, input: &[u8]) -> Progress {
+    pub fn feed(&mut self, input: &[u8]) -> Progress {
         if input.len() as u64 > self.left {
             // What fits is still looked at: the status may be in it.
             let fits = usize::try_from(self.left).unwrap_or(input.len());
@@ -139,7 +139,7 @@ impl ResponseReader {
     }
 
     /// Takes the end of the connection.
-    pub(super) fn end(&mut self) -> End {
+    pub fn end(&mut self) -> End {
         match std::mem::replace(&mut self.state, State::Done) {
             State::UntilClose | State::Done => End::Whole,
             State::Head if self.head.is_empty() && self.answered.status == 0 => End::Nothing,

@@ -1,0 +1,7 @@
+//! What the benchmarks share; see the binary of this crate for what it measures with real HAProxy.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a tool for the checkout: a broken assumption must stop it where it breaks"
+)]
+
+pub mod micro;
