@@ -80,6 +80,8 @@ pub struct Snapshot {
     pub refused: u64,
     /// SPOP connections that may be open at once.
     pub max_connections: usize,
+    /// Log lines, and blocks of lines, that were dropped.
+    pub lost_lines: u64,
 }
 
 impl Snapshot {
@@ -110,6 +112,7 @@ pub struct Workers {
 pub struct Handle {
     workers: Arc<[Remote]>,
     max_connections: usize,
+    sink: Sink,
     refused: Arc<Refused>,
     engines: Arc<Engines>,
 }
@@ -165,6 +168,7 @@ impl Workers {
         let handle = Handle {
             workers: remotes.into(),
             max_connections: plan.max_connections,
+            sink: plan.sink.clone(),
             refused: Arc::default(),
             engines,
         };
@@ -249,6 +253,7 @@ impl Handle {
             engines: self.engines.list(),
             refused: self.refused.count.load(Relaxed),
             max_connections: self.max_connections,
+            lost_lines: self.sink.lost(),
             all_workers: self.workers.len(),
             ..Snapshot::default()
         };

@@ -78,6 +78,12 @@ impl Sink {
         }
     }
 
+    /// Lines, and blocks of lines, that were dropped because too many came at once.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.state.lost.load(Ordering::Relaxed)
+    }
+
     /// Opens the log file anew, after somebody moved it away.
     pub fn reopen(&self) {
         self.state.reopen.store(true, Ordering::Relaxed);
@@ -201,6 +207,7 @@ impl Output {
 }
 
 fn write_out(orders: &Receiver<Order>, mut output: Output, format: LogFormat, state: &State) {
+    let mut told = 0;
     loop {
         let order = orders.recv_timeout(Duration::from_secs(1));
         if state.reopen.swap(false, Ordering::Relaxed) {
@@ -217,7 +224,8 @@ fn write_out(orders: &Receiver<Order>, mut output: Output, format: LogFormat, st
             Ok(Order::Reopen) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let lost = state.lost.swap(0, Ordering::Relaxed);
+        let all = state.lost.load(Ordering::Relaxed);
+        let lost = all - std::mem::replace(&mut told, all);
         if lost > 0 {
             let message =
                 format!("{lost} log lines or blocks of lines were dropped: too many at once");

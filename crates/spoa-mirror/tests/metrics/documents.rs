@@ -13,7 +13,7 @@ use super::figures;
 const OPERATIONS: &str = include_str!("../../../../docs/OPERATIONS.md");
 
 /// The rows of the table after `marker`, as cells without backquotes.
-fn table(marker: &str) -> Vec<Vec<String>> {
+pub(super) fn table(marker: &str) -> Vec<Vec<String>> {
     let start = OPERATIONS.split(&format!("<!-- {marker} -->\n")).nth(1).unwrap();
     let rows = start.lines().take_while(|line| line.starts_with('|')).skip(2);
     rows.map(|row| {
@@ -23,7 +23,7 @@ fn table(marker: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-fn word(cell: &str) -> &str {
+pub(super) fn word(cell: &str) -> &str {
     cell.trim_matches('`')
 }
 

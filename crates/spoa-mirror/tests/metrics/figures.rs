@@ -2,16 +2,21 @@
 
 use std::net::SocketAddr;
 
+use spop_proto::{Flags, FrameType, Value, encode_frame};
+use testbed::backend::h2;
 use testbed::backend::{Behaviour, Recorder, Response};
 use testbed::client::http1;
 use testbed::client::load::Load;
 use testbed::haproxy::{Guide, Haproxy, Version};
+use testbed::spop_client::{Event, SpopClient};
+use testbed::tls::Authority;
 use testbed::{ports, wait};
 
 use super::exposition::{Scrape, equal};
 use super::running::gate;
 use super::running::mirror::Mirror;
 use super::running::on_each_haproxy;
+use super::running::spop::Peer;
 use super::running::stage::production;
 
 on_each_haproxy!(the_figures_are_what_the_other_ends_saw);
@@ -178,8 +183,99 @@ fn counters_only_grow_and_add_up_under_load() {
 }
 
 #[test]
+fn tls_handshakes_and_connections_are_counted_as_the_target_sees_them() {
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    let ca = authority.write_pem(directory.path()).to_str().unwrap().to_owned();
+    let answer = Behaviour::close_after_response(Response::ok("an answer"));
+    let known = Recorder::builder().tls(&authority.identity(&["127.0.0.1"])).behaviour(answer);
+    let known = known.start();
+    let stranger = Recorder::builder().tls(&Authority::new().identity(&["127.0.0.1"])).start();
+    let urls = [&known, &stranger].map(|target| format!("https://{}", target.address()));
+    let (mirror, admin) =
+        start(&["-u", &urls[0], "-u", &urls[1], "--mirror-ca", &ca, "--mirror-http", "1.1"]);
+    let mut peer = Peer::greeted(mirror.address);
+    let target = |metric: &str, which: usize, labels: &str| {
+        let name = urls[which].strip_prefix("https://").unwrap();
+        let series = format!("spoa_mirror_target_{metric}{{target=\"{name}\"{labels}}}");
+        Scrape::of(admin).count(&series)
+    };
+    for number in 1..=5 {
+        peer.mirror(number, "/");
+        wait::holds(wait::LIMIT, "the connection to be closed", || {
+            target("connections_closed_total", 0, "") == number
+        });
+    }
+    let handshakes =
+        |which, result| target("tls_handshakes_total", which, &format!(",result=\"{result}\""));
+    assert_eq!(
+        (handshakes(0, "full"), handshakes(0, "resumed"), handshakes(0, "failed")),
+        (1, 4, 0)
+    );
+    assert_eq!(target("connections_opened_total", 0, ""), known.counts().connections);
+    wait::holds(wait::LIMIT, "the failures", || handshakes(1, "failed") == 5);
+    assert_eq!((handshakes(1, "full"), handshakes(1, "resumed")), (0, 0));
+    assert_eq!(target("failed_total", 1, ",cause=\"tls\",fault=\"target\""), 5);
+    assert_eq!(target("connections_opened_total", 1, ""), 0);
+}
+
+#[test]
+fn an_http2_target_has_the_same_figures() {
+    let server = h2::Recorder::start(h2::Behaviour::Respond(200, b"an answer".to_vec()));
+    let url = format!("http://{}", server.address());
+    let (mirror, admin) = start(&["-u", &url, "--mirror-http", "2"]);
+    let mut peer = Peer::greeted(mirror.address);
+    for number in 1..=7 {
+        peer.mirror(number, "/");
+    }
+    let scrape = wait::until(wait::LIMIT, "the answers", || {
+        let scrape = Scrape::of(admin);
+        scrape.assert_sound();
+        let answered = scrape.sum("spoa_mirror_target_answered_total", &["class=\"2xx\""]);
+        equal(answered, 7.0).then_some(scrape)
+    });
+    let target = |metric: &str| scrape.sum(&format!("spoa_mirror_target_{metric}"), &[]);
+    assert!(equal(target("duration_seconds_count"), 7.0));
+    assert!(equal(target("first_byte_seconds_count"), 7.0));
+    assert!(target("first_byte_seconds_sum") <= target("duration_seconds_sum"));
+    assert!(equal(target("answer_body_bytes_total"), 7.0 * 9.0));
+    assert!(target("request_bytes_total") > 7.0 * 16.0, "at least GET / HTTP/1.1");
+    let connections = u32::try_from(server.connections()).unwrap();
+    assert!(equal(target("connections_opened_total"), f64::from(connections)));
+    assert!(equal(target("connections"), f64::from(connections)));
+}
+
+#[test]
+fn fragments_are_frames_and_acknowledged_once() {
+    let (mirror, admin) = start(&[]);
+    let mut client = SpopClient::connect(mirror.address).unwrap();
+    let mut bytes = Vec::new();
+    let mut fragment = |kind, flags, stream, payload: &[u8]| {
+        encode_frame(kind, flags, stream, 1, &mut bytes, |output| {
+            output.extend_from_slice(payload)
+        });
+    };
+    // A NOTIFY without messages in three pieces, then one that HAProxy gives up.
+    fragment(FrameType::Notify, Flags(0), 1, b"");
+    fragment(FrameType::Unset, Flags(0), 1, b"");
+    fragment(FrameType::Unset, Flags::FIN, 1, b"");
+    fragment(FrameType::Notify, Flags(0), 2, b"");
+    fragment(FrameType::Unset, Flags(3), 2, b"");
+    client.send(&bytes).unwrap();
+    assert!(matches!(client.event(), Ok(Event::Ack { stream_id: 1, frame_id: 1 })));
+    wait::holds(wait::LIMIT, "the figures", || {
+        let scrape = Scrape::of(admin);
+        let spop = |rest: &str| scrape.count(&format!("spoa_mirror_spop_{rest}"));
+        spop("aborted_total") == 1
+            && spop("acks_total") == 1
+            && spop("ack_delay_seconds_count") == 1
+            && spop("frames_total{type=\"notify\"}") == 2
+            && spop("frames_total{type=\"fragment\"}") == 3
+    });
+}
+
+#[test]
 fn a_malformed_frame_and_a_disconnect_are_counted_by_their_status() {
-    use super::running::spop::Peer;
     let (mirror, admin) = start(&[]);
     Peer::connect(mirror.address).send(b"GET / HTTP/1.1\r\n\r\n");
     let mut polite = Peer::greeted(mirror.address);
@@ -205,7 +301,6 @@ fn a_malformed_frame_and_a_disconnect_are_counted_by_their_status() {
 
 /// HAProxy's DISCONNECT with status 2, a timeout.
 fn frame_with_disconnect(bytes: &mut Vec<u8>) {
-    use spop_proto::{Flags, FrameType, Value, encode_frame};
     encode_frame(FrameType::HaproxyDisconnect, Flags::FIN, 0, 0, bytes, |output| {
         output.push(11);
         output.extend_from_slice(b"status-code");

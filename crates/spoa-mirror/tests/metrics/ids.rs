@@ -1,11 +1,14 @@
 //! A log line about a copy carries the ids by which the request is known elsewhere.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use testbed::backend::Recorder;
 use testbed::client::http1;
 use testbed::haproxy::{Guide, Version};
 use testbed::wait;
 
+use super::documents::{table, word};
 use super::running::mirror::Mirror;
 use super::running::on_each_haproxy;
 use super::running::stage::production;
@@ -45,6 +48,10 @@ fn ids_of_request_and_trace_are_logged_and_pass_unchanged(version: Version) {
     let first = line(&mirror);
     assert_eq!(first["request_id"], "r\\x201\"", "{first}");
     assert_eq!(first["trace_id"], TRACE, "{first}");
+    let documented: BTreeSet<String> =
+        table("copy-line").iter().map(|row| word(&row[0]).to_owned()).collect();
+    let fields: BTreeSet<String> = first.as_object().unwrap().keys().cloned().collect();
+    assert_eq!(fields, documented);
     let copy = target.wait_for(1, wait::LIMIT).pop().unwrap();
     assert_eq!(copy.header("traceparent").unwrap(), format!("00-{TRACE}-00f067aa0ba902b7-01"));
     assert_eq!(copy.header("tracestate").unwrap(), "a=b,c=d");

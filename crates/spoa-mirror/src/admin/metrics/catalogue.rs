@@ -71,6 +71,8 @@ catalogue! {
         "Reloads of the configuration: `done`, or `failed`, which changed nothing.";
     LAST_RELOAD_SUCCESSFUL: Gauge "spoa_mirror_config_last_reload_successful" []
         "1 if the last reload was done or there was none, 0 if it failed.";
+    LOG_LOST: Counter "spoa_mirror_log_lost_total" []
+        "Log lines, and blocks of lines about copies, that were dropped because too many came at once or nobody read them.";
 
     SPOP_CONNECTIONS_OPENED: Counter "spoa_mirror_spop_connections_opened_total" []
         "Connections from HAProxy, health checks included.";

@@ -79,6 +79,7 @@ fn agent(page: &mut Page, status: &Status) {
         family.number(&["done"], reloads.done).number(&["failed"], reloads.failed);
     });
     page.number(&catalogue::LAST_RELOAD_SUCCESSFUL, u64::from(reloads.error.is_empty()));
+    page.number(&catalogue::LOG_LOST, status.snapshot.lost_lines);
 }
 
 fn spop(page: &mut Page, status: &Status) {
