@@ -1,6 +1,8 @@
 //! The SPOP side: listeners, the workers that serve HAProxy's connections, and the connections.
 
 mod connection;
+#[cfg(test)]
+mod defects;
 mod engines;
 mod lineup;
 mod listener;

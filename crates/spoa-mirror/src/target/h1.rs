@@ -284,6 +284,11 @@ fn poll(
         if state.ended {
             return Poll::Ready(Failure::Reset.into());
         }
+        #[cfg(test)]
+        if let Some(under_way) = &state.under_way {
+            let late = under_way.copy.bytes.starts_with(b"LATE-DEFECT ");
+            assert!(!late, "a defect that a test wants");
+        }
     }
     if let Err(error) = write_rest(cx, connection) {
         // An answer may be there all the same: a target that refuses a body answers, then closes.

@@ -251,6 +251,8 @@ impl Target {
 
     /// Makes one copy: sends it, or lets it wait.
     fn copy(self: &Rc<Self>, request: &Request<'_>, approval: Approval) -> Result<(), DropReason> {
+        #[cfg(test)]
+        assert_ne!(request.exchange.method, b"DEFECT", "a defect that a test wants");
         let shared = &self.shared;
         let now = Instant::now();
         let mut idle = self.take_idle(now);
