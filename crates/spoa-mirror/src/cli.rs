@@ -75,6 +75,8 @@ pub enum Command {
     Pause(crate::remote::PauseArgs),
     /// Copy to a target, or to all, again
     Resume(crate::remote::ResumeArgs),
+    /// Write man pages and shell completions, for packages
+    Generate(crate::generate::GenerateArgs),
 }
 
 /// How to be an agent.

@@ -12,6 +12,7 @@ pub mod control;
 mod decode;
 pub mod demo;
 pub mod exchange;
+mod generate;
 pub mod log;
 pub mod os;
 pub mod outcome;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Some(Command::Status(arguments)) => remote::status(arguments),
         Some(Command::Pause(arguments)) => remote::pause(arguments),
         Some(Command::Resume(arguments)) => remote::resume(arguments),
+        Some(Command::Generate(arguments)) => generate::main(&arguments),
         None => match cli.agent.into_config() {
             Ok((config, process, notes)) => serve::main(config, &process, &notes),
             Err(message) => {

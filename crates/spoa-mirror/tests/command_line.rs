@@ -141,6 +141,7 @@ fn a_wrong_value_is_told_with_its_flag_and_what_is_allowed() {
         (&["--mirror-urls", "http://x"], &["--mirror-urls", "--mirror-url"]),
         (&["somewhere"], &["somewhere"]),
         (&["decode"], &["FILE"]),
+        (&["generate", "completions", "cmd"], &["SHELL", "bash", "fish", "zsh"]),
     ];
     for (args, parts) in cases {
         let output = run(args);
@@ -177,7 +178,7 @@ fn help_is_grouped_and_has_examples() {
         }
         assert!(rest.contains("64 wrong command line"), "{rest}");
         assert!(help.contains("spoa-mirror -r 0 -u http://staging:8080"), "{flag}");
-        for command in ["demo", "decode"] {
+        for command in ["demo", "decode", "generate"] {
             assert!(help.contains(&format!("  {command} ")), "{flag}: {command}");
         }
     }
@@ -252,4 +253,91 @@ fn several_addresses_are_all_listened_on() {
     }
     Peer::greeted_unix(&socket).mirror(1, "/");
     assert_eq!(mirror.finish().spop.requests, 4);
+}
+
+#[test]
+fn man_pages_of_the_program_and_of_every_command_are_generated() {
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("new/man1");
+    let output = run(&["generate", "man", "--output", pages.to_str().unwrap()]);
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+    let program = fs::read_to_string(pages.join("spoa-mirror.1")).unwrap();
+    assert_eq!(stdout(&run(&["generate", "man"])), program);
+    for (section, text) in [
+        ("NAME", "spoa\\-mirror \\- mirrors HAProxy"),
+        ("OPTIONS", "\\fB\\-u\\fR, \\fB\\-\\-mirror\\-url\\fR \\fIURL\\fR"),
+        ("EXAMPLES", "\\fBspoa\\-mirror \\-r 0 \\-u http://staging:8080\\fR"),
+        ("\"EXIT STATUS\"", "64 wrong command line"),
+    ] {
+        let section = program.split(".SH ").find(|part| part.starts_with(section));
+        assert!(section.is_some_and(|part| part.contains(text)), "{text}: {section:?}");
+    }
+    // Whoever reads a page sees the pages of the other commands.
+    let commands = program.split(".SH COMMANDS").nth(1).unwrap().split(".SH").next().unwrap();
+    let listed: Vec<_> = commands
+        .lines()
+        .filter_map(|line| line.strip_prefix("\\fBspoa\\-mirror\\-")?.split("\\fR").next())
+        .collect();
+    assert!(listed.contains(&"decode") && listed.contains(&"demo"), "{listed:?}");
+    for command in &listed {
+        let page = fs::read_to_string(pages.join(format!("spoa-mirror-{command}.1"))).unwrap();
+        assert!(page.contains(&format!("\\fBspoa\\-mirror {command}\\fR")), "{command}: {page}");
+    }
+    assert_eq!(fs::read_dir(&pages).unwrap().count(), listed.len() + 1);
+}
+
+#[test]
+fn the_day_on_a_man_page_can_be_given() {
+    let mut command = Command::new(PROGRAM);
+    let output = command.args(["generate", "man"]).env("SOURCE_DATE_EPOCH", "951782400").output();
+    let page = stdout(&output.unwrap());
+    assert!(page.contains(".TH SPOA-MIRROR 1 2000-02-29 "), "{page}");
+}
+
+#[test]
+fn man_pages_that_cannot_be_written_are_an_error() {
+    for directory in ["/proc/none/man", "/proc"] {
+        let output = run(&["generate", "man", "-o", directory]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(said.starts_with("error: cannot ") && said.contains(directory), "{said}");
+    }
+}
+
+#[test]
+fn completions_know_commands_and_flags() {
+    for (shell, start) in [
+        ("bash", "_spoa__mirror() {"),
+        ("zsh", "#compdef spoa-mirror"),
+        ("fish", "complete -c spoa-mirror"),
+    ] {
+        let output = run(&["generate", "completions", shell]);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+        let script = stdout(&output);
+        assert!(script.contains(start), "{shell}: {script}");
+        for word in ["mirror-url", "decode", "daemonize"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+/// What bash offers for a line, its last word unfinished.
+fn bash_offers(line: &[&str]) -> String {
+    let script = stdout(&run(&["generate", "completions", "bash"]));
+    let words: Vec<_> = line.iter().map(|word| format!("'{word}'")).collect();
+    let ask = format!(
+        "{script}\nCOMP_WORDS=({}); COMP_CWORD={}; _spoa__mirror spoa-mirror '{}' ''; \
+         echo \"${{COMPREPLY[@]}}\"",
+        words.join(" "),
+        line.len() - 1,
+        line.last().unwrap(),
+    );
+    stdout(&Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap())
+}
+
+#[test]
+fn bash_completes_commands_flags_and_values() {
+    assert_eq!(bash_offers(&["spoa-mirror", "dec"]), "decode\n");
+    assert_eq!(bash_offers(&["spoa-mirror", "--mirror-u"]), "--mirror-url\n");
+    assert_eq!(bash_offers(&["spoa-mirror", "--truncated-body", "sk"]), "skip\n");
 }
