@@ -264,8 +264,8 @@ impl DropReason {
                 "HTTP/2 cannot express it; `--mirror-http 1.1` copies it byte for byte"
             }
             Self::NotRewritable => {
-                "its body is not the JSON that a rule on its fields needs, and must not be sent as \
-                 it is"
+                "a rule is about fields of its body, which cannot be read: it is cut off, \
+                 compressed, or not the JSON or form that the rule needs"
             }
             Self::RateLimit => "the target gets no more in this time (`limit.rate`)",
             Self::BreakerOpen => "the target failed too often and is left alone for a while",

@@ -262,6 +262,8 @@ fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
 /// The rules of a target for everything but JSON.
 #[derive(Debug)]
 pub(super) struct Redactor {
+    /// There is a rule, of whatever kind.
+    active: bool,
     headers: Vec<(String, Hide)>,
     cookies: Vec<(String, Hide)>,
     query: Names<Hide>,
@@ -281,6 +283,7 @@ pub(super) fn hides(redact: &Redact) -> Vec<(RedactPlace, Hide)> {
 impl Redactor {
     pub(super) fn new(hides: &[(RedactPlace, Hide)]) -> Self {
         let mut redactor = Self {
+            active: !hides.is_empty(),
             headers: Vec::new(),
             cookies: Vec::new(),
             query: Names::default(),
@@ -297,6 +300,11 @@ impl Redactor {
             }
         }
         redactor
+    }
+
+    /// Whether anything is hidden.
+    pub(super) fn is_active(&self) -> bool {
+        self.active
     }
 
     /// What a target sees of a header; `None` when it does not see it. Cookies are hidden in the

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::exchange::is_token;
 
 /// Names and values in their order, borrowed where they are as they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct List<'a> {
     entries: Vec<Header<'a>>,
 }
@@ -13,6 +13,11 @@ pub(super) struct List<'a> {
 type Header<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 impl<'a> List<'a> {
+    /// An empty one with room for `count` headers.
+    pub(super) fn with_room(count: usize) -> Self {
+        Self { entries: Vec::with_capacity(count) }
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.entries.iter().map(|(name, value)| (&**name, &**value))
     }
@@ -117,7 +122,7 @@ mod tests {
     use super::*;
 
     fn list<'a>(headers: &[(&'a str, &'a str)]) -> List<'a> {
-        let mut list = List::default();
+        let mut list = List::with_room(0);
         for (name, value) in headers {
             list.add(name.as_bytes(), Cow::Borrowed(value.as_bytes()));
         }

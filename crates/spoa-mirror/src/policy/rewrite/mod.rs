@@ -141,7 +141,8 @@ impl Rewriter {
         let (exchange, view) = (&request.exchange, &request.view);
         let seen = Seen { view, redactor: &self.redactor, target: &self.target };
         let body = self.body(view, body, truncated)?;
-        let mut headers = self.headers(headers, &seen)?;
+        let count = request.facts.as_ref().map_or(0, |facts| facts.count);
+        let mut headers = self.headers(headers, count, &seen)?;
         if matches!(body, Cow::Owned(_)) {
             for digest in DIGESTS {
                 headers.remove(digest);
@@ -257,10 +258,13 @@ impl Rewriter {
     fn headers<'a>(
         &'a self,
         headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        count: usize,
         seen: &Seen<'_, '_>,
     ) -> Result<List<'a>, DropReason> {
         let rules = &self.rules;
-        let mut list = List::default();
+        // With Host and Authorization, where there are none.
+        let mut list =
+            List::with_room(count + rules.headers_set.len() + rules.headers_add.len() + 2);
         for (name, value) in headers {
             let Some(value) = self.redactor.header(name, value) else { continue };
             let value = match name.len() {
@@ -322,6 +326,9 @@ impl Rewriter {
         body: &'a [u8],
         truncated: bool,
     ) -> Result<Cow<'a, [u8]>, DropReason> {
+        if body.is_empty() {
+            return Ok(body.into());
+        }
         let kind = Kind::of(view);
         let editor = if kind == Kind::Json { &self.json } else { &self.hidden_json };
         let concerned = match kind {
@@ -329,7 +336,7 @@ impl Rewriter {
             Kind::Form => self.redactor.has_fields() || body::looks_like_json(body),
             Kind::Json | Kind::Unknown => true,
         };
-        let Some(editor) = editor.as_ref().filter(|_| concerned && !body.is_empty()) else {
+        let Some(editor) = editor.as_ref().filter(|_| concerned) else {
             return Ok(body.into());
         };
         if truncated || body::is_encoded(view) {

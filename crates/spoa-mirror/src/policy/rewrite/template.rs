@@ -55,6 +55,9 @@ impl<'a> Seen<'_, 'a> {
             Piece::Header(name) => self.header(name).unwrap_or_default(),
             Piece::Cookie(name) => self.cookie(name).unwrap_or_default(),
             Piece::Parameter(name) => self.parameter(name).unwrap_or_default(),
+            Piece::Argument(name) if self.redactor.is_active() && is_request(name) => {
+                Cow::default()
+            }
             Piece::Argument(name) => match view.argument(name) {
                 Some(text) => text.to_vec().into(),
                 None => Cow::default(),
@@ -84,6 +87,15 @@ impl<'a> Seen<'_, 'a> {
                 .map(|pair| pair.1)
         })
     }
+}
+
+/// Whether an argument of this name holds a part of the request as the client sent it, which redaction
+/// looks into.
+fn is_request(name: &str) -> bool {
+    matches!(
+        name.strip_prefix("arg_").unwrap_or(name),
+        "url" | "path" | "pathq" | "query" | "hdrs" | "headers" | "body"
+    )
 }
 
 /// The part of `text` that `find` finds.

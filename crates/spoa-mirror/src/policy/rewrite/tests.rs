@@ -320,9 +320,14 @@ fn no_rule_shows_what_redaction_hides() {
         ],
         method: "POST",
         body: b"{\"list\":[{\"pin\":\"SECRET\"}],\"a\":{}}",
+        arguments: &[
+            (b"arg_path", Value::String(b"/?token=SECRET")),
+            (b"hdrs", Value::String(b"x-key: SECRET\r\n\r\n")),
+        ],
         ..GET
     };
-    let everything = "{query}{query.token}{header.x-key}{header.cookie}{cookie.s}{header.referer}";
+    let everything = "{args.path}{args.arg_path}{args.hdrs}\
+                      {query}{query.token}{header.x-key}{header.cookie}{cookie.s}{header.referer}";
     let copy = case.copy(|config| {
         redact(config, RedactPlace::Header("x-key".to_owned()), RedactWith::Remove);
         redact(config, RedactPlace::Cookie("s".to_owned()), hide("h"));
