@@ -23,6 +23,7 @@ use super::patch::Patch;
 use super::view::{ChangeView, StatusView, TargetView};
 use crate::config::TargetConfig;
 use crate::control::{Control, NoSuchTarget};
+use crate::os::descriptors;
 use crate::target::Overrides;
 
 /// What an answer to a change says of how long it holds.
@@ -179,6 +180,7 @@ pub(super) async fn target(State(control): State<Control>, Name(name): Name) -> 
 #[utoipa::path(patch, path = "/api/v1/targets/{name}", tag = "targets", request_body = Patch,
     params(("name" = String, Path, description = "The target, percent-encoded")),
     responses((status = 200, description = "Changed", body = Changed),
+              (status = 409, description = "There are too few descriptors", body = ErrorBody),
               (status = 404, description = "There is none of this name", body = ErrorBody)))]
 pub(super) async fn change(
     State(control): State<Control>,
@@ -186,7 +188,8 @@ pub(super) async fn change(
     Name(name): Name,
     Asked(patch): Asked<Patch>,
 ) -> Answer {
-    edit(&control, &caller, &name, |target, now| patch.apply(target, now))?;
+    let descriptors = descriptors::share(&control.config());
+    edit(&control, &caller, &name, |target, now| patch.apply(target, now, descriptors))?;
     changed(&control, Some(&name)).await
 }
 

@@ -23,7 +23,7 @@ use crate::log::{Throttle, suppressed};
 const BACKLOG: u32 = 128;
 
 /// Connections that each listener serves at once.
-const MAX_CONNECTIONS: usize = 64;
+pub const MAX_CONNECTIONS: usize = 64;
 
 /// Time for a TLS handshake, and for a client that reads nothing.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -25,5 +25,5 @@ pub mod view;
 
 pub use access::check_access;
 pub use address::AdminAddress;
-pub use listen::{Listener, bind};
+pub use listen::{Listener, MAX_CONNECTIONS, bind};
 pub use server::Server;

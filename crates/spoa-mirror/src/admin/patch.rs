@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
@@ -94,7 +95,8 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 }
 
 impl Patch {
-    /// The overrides of a target that has `now`, after this change.
+    /// The overrides of a target that has `now`, after this change; no more copies than `descriptors`
+    /// may be under way.
     ///
     /// # Errors
     /// Which value is wrong, and what is allowed.
@@ -102,6 +104,7 @@ impl Patch {
         self,
         target: &TargetConfig,
         now: &Overrides,
+        descriptors: usize,
     ) -> Result<Overrides, ApiError> {
         let mut next = now.clone();
         if let Some(paused) = self.paused {
@@ -116,6 +119,16 @@ impl Patch {
         }
         if let Some(count) = self.in_flight {
             next.in_flight = count.map(|n| n.up_to("in_flight", 1_000_000)).transpose()?;
+            if next.in_flight.is_some_and(|count| count > descriptors) {
+                return Err(ApiError::new(
+                    StatusCode::CONFLICT,
+                    "too-few-descriptors",
+                    format!(
+                        "in_flight: the limit of open files leaves room for {descriptors} (`ulimit \
+                         -Hn`, systemd's LimitNOFILE)"
+                    ),
+                ));
+            }
         }
         if let Some(count) = self.queue {
             next.queue = count.map(|n| n.up_to("queue", 10_000_000)).transpose()?;
@@ -166,7 +179,7 @@ mod tests {
 
     fn patched(json: &str, config: &TargetConfig, now: &Overrides) -> Result<Overrides, String> {
         let patch: Patch = serde_json::from_str(json).map_err(|error| error.to_string())?;
-        patch.apply(config, now).map_err(|error| format!("{error:?}"))
+        patch.apply(config, now, 1000).map_err(|error| format!("{error:?}"))
     }
 
     #[test]
@@ -209,6 +222,7 @@ mod tests {
             (r#"{"sample_percent": 0.00001}"#, "sample_percent"),
             (r#"{"rate": "fast"}"#, "rate: a rate is"),
             (r#"{"in_flight": 0}"#, "in_flight: 0 is outside"),
+            (r#"{"in_flight": 1001}"#, "leaves room for 1000"),
             (r#"{"queue": 10000001}"#, "queue: 10000001 is outside"),
             (r#"{"queue_bytes": 0}"#, "queue_bytes"),
             (r#"{"queue_bytes": 1099511627777}"#, "queue_bytes"),

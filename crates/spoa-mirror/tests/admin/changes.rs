@@ -1,10 +1,13 @@
 //! What the API changes, as the target's traffic shows it.
 
 use serde_json::json;
-use testbed::wait;
+use testbed::agent::Agent as Process;
+use testbed::backend::Recorder;
+use testbed::{ports, wait};
 
 use super::api::Agent;
 use super::running::gate;
+use super::running::mirror::{Mirror, PROGRAM};
 
 #[test]
 fn a_paused_target_gets_nothing_until_it_is_resumed() {
@@ -94,6 +97,22 @@ fn a_wrong_change_changes_nothing_and_says_why() {
     }
     assert_eq!(agent.standing()["settings"], before);
     assert_eq!(agent.ask("GET /api/v1/changes").json(), json!({"changes": []}));
+}
+
+#[test]
+fn no_more_copies_than_descriptors_may_be_under_way() {
+    let (shadow, admin) = (Recorder::start(), ports::free_addr());
+    let (url, address) = (shadow.url(), admin.to_string());
+    let builder = Process::builder(PROGRAM).with_nofile_limit(256);
+    let args = ["-r", "0", "-u", &url, "--admin", &address, "--max-in-flight", "20"];
+    let mirror = Mirror::run(ports::free_addr(), builder, &args);
+    let agent = Agent { mirror, admin, shadow };
+    let path = format!("PATCH /api/v1/targets/{}", agent.target());
+    let refused = agent.send(&path, r#"{"in_flight": 250, "queue": 9}"#);
+    assert_eq!((refused.status(), refused.error().as_str()), (409, "too-few-descriptors"));
+    assert!(refused.message().contains("LimitNOFILE"), "{}", refused.message());
+    assert_eq!(agent.standing()["overrides"], json!([]));
+    assert_eq!(agent.send(&path, r#"{"in_flight": 30}"#).status(), 200);
 }
 
 #[test]
