@@ -10,6 +10,7 @@ mod connect;
 mod h1;
 mod h2;
 mod keep;
+pub mod limits;
 mod live;
 pub mod plan;
 pub mod request;
