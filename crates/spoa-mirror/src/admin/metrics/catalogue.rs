@@ -133,7 +133,7 @@ catalogue! {
         "1 while requests for the target are only counted.";
     SAMPLE_RATIO: Gauge "spoa_mirror_target_sample_ratio" ["target"]
         "The share of requests that is copied, from 0 to 1.";
-    RATE_LIMIT: Gauge "spoa_mirror_target_rate_limit" ["target"]
+    RATE_LIMIT: Gauge "spoa_mirror_target_rate_limit_per_second" ["target"]
         "Copies that the target gets in a second at most; absent without a limit.";
     REQUEST_BYTES: Counter "spoa_mirror_target_request_bytes_total" ["target"]
         "Bytes of requests sent, heads and bodies, of copies that were answered or failed; over HTTP/2 what HTTP/1 would have taken.";

@@ -398,8 +398,8 @@ mod tests {
         let received = samples(&text, "spoa_mirror_target_received_total");
         assert_eq!(received[0], r#"spoa_mirror_target_received_total{target="a \"b\""} 3"#);
         assert_eq!(received[1], r#"spoa_mirror_target_received_total{target="gone"} 0"#);
-        let limits = samples(&text, "spoa_mirror_target_rate_limit");
-        assert_eq!(limits, [r#"spoa_mirror_target_rate_limit{target="a \"b\""} 2.5"#]);
+        let limits = samples(&text, "spoa_mirror_target_rate_limit_per_second");
+        assert_eq!(limits, [r#"spoa_mirror_target_rate_limit_per_second{target="a \"b\""} 2.5"#]);
     }
 
     #[test]
