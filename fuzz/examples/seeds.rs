@@ -5,6 +5,7 @@
 //! - `connection`: the recorded streams from HAProxy of up to 2 KiB, and the first 6 KiB of those
 //!   with fragments, with and without their HELLO, under changing settings and cuttings.
 //! - `header_block`: each recorded `arg_hdrs`.
+//! - `json_body`: documents with each kind of token, and with the names that its rules are about.
 //!
 //! Of inputs that differ only in names and values that the decoder does not look into, one is kept:
 //! for it the kinds, flags and rough lengths of frames make the difference.
@@ -43,9 +44,24 @@ fn main() -> io::Result<()> {
             }
         }
     }
+    for document in DOCUMENTS {
+        seeds.add("json_body", document, document.as_bytes())?;
+    }
     println!("{} seeds, {} bytes", seeds.count, seeds.bytes);
     Ok(())
 }
+
+/// See [`spoa_mirror_fuzz::json_body`] for the rules that they are altered by.
+const DOCUMENTS: &[&str] = &[
+    "{}",
+    "[1, -2.50, 3e+7, true, false, null]",
+    "{\"set\":1,\"a\":{\"gone\":{\"b\":[]}}}",
+    "{ \"gone\" : 1 , \"gone\":2,\n\"b\":3 ,\"gone\": 4 }",
+    "[{\"Password\":\"a\"},{\"pass_word\":[1]},{\"p\\u0061ssword\":{\"password\":1}}]",
+    "{\"text\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\ud83d\\ude00 \u{e4}\"}",
+    "{\"a\":[{\"set\":{}},[[]],\"\"],\"gone\":[{\"gone\":1}]}",
+    "{\"a\":1",
+];
 
 /// All recorded streams, shortest first.
 fn streams(root: &Path) -> io::Result<Vec<Vec<u8>>> {

@@ -5,7 +5,15 @@
 #[allow(dead_code)] // the tests of spop-proto use the rest
 mod agent;
 
+use std::sync::OnceLock;
+
 use agent::{Agent, answers_due};
+use serde::de::IgnoredAny;
+use spoa_mirror::config::{JsonPath, RedactPlace, RedactRule, RedactWith, TargetConfig};
+use spoa_mirror::exchange::{Body, Completeness, Exchange, Facts, Headers, RequestTarget, Version};
+use spoa_mirror::outcome::DropReason;
+use spoa_mirror::policy::Request;
+use spoa_mirror::policy::rewrite::Rewriter;
 use spop_proto::{
     Actions, Capabilities, Client, Error, ErrorKind, FrameType, HeaderBlock, HeaderBlockError,
     Hello, Items, Messages, Settings, Value, decode_frame, encode_frame, encode_header_block,
@@ -177,6 +185,83 @@ pub fn header_block(data: &[u8]) {
     }
 }
 
+/// `data` as a JSON body whose fields are set, removed and hidden: what is sent is JSON without what
+/// was to go, and what is no JSON is not sent.
+pub fn json_body(data: &[u8]) {
+    static REWRITER: OnceLock<Rewriter> = OnceLock::new();
+    let headers = Headers::Text(b"content-type: application/json\r\n");
+    let exchange = Exchange {
+        method: b"POST",
+        target: RequestTarget::from_url(b"/"),
+        version: Version::Http11,
+        headers,
+        body: Body { bytes: data, given: true, stated_size: None },
+        id: None,
+        message: spop_proto::Message::default(),
+    };
+    let facts = Facts::gather(&headers, None);
+    let request = Request::new(&exchange, facts, Completeness::Complete, 0);
+    let copied = headers.iter().map_while(Result::ok);
+    let draft = REWRITER.get_or_init(rewriter).draft(&request, copied, data, false);
+    let json = std::str::from_utf8(data).map(serde_json::from_str::<IgnoredAny>);
+    match draft {
+        Ok(draft) if data.is_empty() => assert!(draft.body().is_empty()),
+        Ok(draft) => {
+            match json {
+                Ok(Ok(_)) => {}
+                // It stops one level earlier.
+                Ok(Err(error)) if error.to_string().contains("recursion limit") => return,
+                _ => panic!("no JSON"),
+            }
+            assert!(serde_json::from_slice::<IgnoredAny>(draft.body()).is_ok(), "still JSON");
+            // Numbers and escapes that have no value are JSON, and cannot be looked at here.
+            if let Ok(value) = serde_json::from_slice::<serde_json::Value>(draft.body()) {
+                if let Some(object) = value.as_object() {
+                    assert_eq!(object.get("set"), Some(&serde_json::Value::from(7)));
+                }
+                check_hidden(&value);
+            }
+        }
+        Err(reason) => {
+            assert_eq!(reason, DropReason::NotRewritable);
+            match json {
+                Ok(Ok(_)) => panic!("JSON that was not taken for it"),
+                _ => return,
+            }
+        }
+    }
+}
+
+fn rewriter() -> Rewriter {
+    let path = |text| JsonPath::parse(text).expect("a path");
+    let url = "http://target".parse().expect("a URL");
+    let mut config = TargetConfig::new("target".to_owned(), url);
+    config.rewrite.json_set = vec![(path("$.set"), "7".to_owned())];
+    config.rewrite.json_remove = vec![path("$..gone")];
+    config.redact.rules = vec![RedactRule {
+        place: RedactPlace::Field("password".to_owned()),
+        with: RedactWith::Text("x".to_owned()),
+    }];
+    Rewriter::new(&config).expect("there are rules")
+}
+
+fn check_hidden(value: &serde_json::Value) {
+    match value {
+        serde_json::Value::Array(elements) => elements.iter().for_each(check_hidden),
+        serde_json::Value::Object(members) => {
+            for (name, value) in members {
+                assert_ne!(name, "gone");
+                let letters = name.replace(['_', '-'], "").to_ascii_lowercase();
+                if letters == "password" {
+                    assert_eq!(value, "x");
+                }
+                check_hidden(value);
+            }
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -188,6 +273,7 @@ mod tests {
             ("frame", super::frame as fn(&[u8])),
             ("connection", super::connection),
             ("header_block", super::header_block),
+            ("json_body", super::json_body),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
             let mut seeds = 0;

@@ -332,6 +332,47 @@ mod tests {
         }
     }
 
+    /// Rules about what a request does not have change no byte of its copy.
+    #[test]
+    fn a_draft_without_changes_is_the_request() {
+        let mut altered = target("http://t/p");
+        altered.rewrite.headers_remove = vec!["x-none".to_owned()];
+        altered.rewrite.query_remove = vec!["none".to_owned()];
+        altered.redact.rules = crate::policy::redact::default_rules();
+        let rewriter = Rewriter::new(&altered).unwrap();
+        let headers = b"Host: h\r\nconnection: x-hop\r\nx-hop: 1\r\nTransfer-Encoding: chunked\r\n\
+            content-length: 9\r\nX-A:  b \r\nx-shadow: 1\r\ncontent-type: image/png\r\n\r\n";
+        for url in ["/", "/a?", "/a?b=%20&&c", "//a?b?c#d", "http://h", "http://h?a", "*", "h:80"] {
+            for (version, headers_only) in [(Version::Http11, false), (Version::Later, true)] {
+                for (path, query) in [(url, ""), ("/split", "x=1")] {
+                    let target = if query.is_empty() {
+                        RequestTarget::from_url(path.as_bytes())
+                    } else {
+                        RequestTarget::from_path(path.as_bytes(), query.as_bytes())
+                    };
+                    let exchange = Exchange {
+                        method: b"OPTIONS",
+                        target,
+                        version,
+                        headers: Headers::Text(headers),
+                        body: Body { bytes: b"abc", given: true, stated_size: None },
+                        id: None,
+                        message: Message::default(),
+                    };
+                    let request = request(&exchange);
+                    let approval = Approval { headers_only, copies: 2, ..APPROVAL };
+                    let copy = |rewriter| {
+                        let mut output = Vec::new();
+                        let marker = Some("x-shadow");
+                        write(&request, approval, &altered, rewriter, marker, &mut output).unwrap();
+                        output.escape_ascii().to_string()
+                    };
+                    assert_eq!(copy(Some(&rewriter)), copy(None), "{path} {query}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_chunked_body_gets_its_length_where_the_encoding_stood() {
         let headers: &[(&str, &[u8])] =
