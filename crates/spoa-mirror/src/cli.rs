@@ -269,15 +269,13 @@ impl AgentArgs {
             return Err("--max-queue-bytes, --max-answer: no more than 1024G".to_owned());
         }
         if let Some(name) = &self.ack_unset_var {
-            let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
-            if name.is_empty() || name.len() > 64 || !name.bytes().all(named) {
-                return Err("--ack-unset-var: a name has up to 64 letters, digits, `_` and `.`; \
-                            the scope is left out"
-                    .to_owned());
-            }
+            AgentConfig::check_variable(name)
+                .map_err(|error| format!("--ack-unset-var: {error}"))?;
         }
         let notes = self.notes();
-        let marker = Marker { name: marker_name(&self.marker_header)?, max_hops: self.max_hops };
+        let name = Marker::parse_name(&self.marker_header)
+            .map_err(|error| format!("--marker-header: {error}"))?;
+        let marker = Marker { name, max_hops: self.max_hops };
         if marker.name.is_none() && self.truncated_body != TruncatedBody::Skip {
             return Err("--truncated-body: a copy without its whole body must be marked, so that \
                         it needs a --marker-header"
@@ -314,7 +312,6 @@ impl AgentArgs {
                 ..TargetConfig::new(name, url)
             });
         }
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let config = Config {
             file: None,
             admin,
@@ -322,7 +319,7 @@ impl AgentArgs {
                 listen,
                 backlog: self.connection_backlog,
                 max_frame_size,
-                workers: (self.num_workers as usize).min(processors),
+                workers: AgentConfig::workers_for(self.num_workers),
                 ack_unset_var: self.ack_unset_var,
             },
             targets,
@@ -351,11 +348,8 @@ impl AgentArgs {
         for address in &self.address {
             listen.push(match address.strip_prefix("unix:") {
                 Some("") => return Err("--address: the path after `unix:` is missing".to_owned()),
-                // The kernel's limit for a socket's path, with its end mark.
-                Some(path) if path.len() > 107 => {
-                    return Err(format!("--address: the path is over 107 bytes long: {path}"));
-                }
-                Some(path) => ListenAddress::Unix(absolute_path(&PathBuf::from(path))?),
+                Some(path) => ListenAddress::unix(absolute_path(&PathBuf::from(path))?)
+                    .map_err(|error| format!("--address: {error}"))?,
                 None => {
                     let host = address
                         .strip_prefix('[')
@@ -438,20 +432,6 @@ fn within(flag: &str, lowest: &str, value: Duration, highest: &str) -> Result<()
         return Ok(());
     }
     Err(format!("{flag}: {value:?} is outside the allowed range, {lowest} to {highest}"))
-}
-
-fn marker_name(text: &str) -> Result<Option<String>, String> {
-    if text.is_empty() || text.eq_ignore_ascii_case("none") {
-        return Ok(None);
-    }
-    if !crate::exchange::is_token(text.as_bytes()) {
-        return Err(format!("--marker-header: `{text}` is not a header name"));
-    }
-    let name = text.to_ascii_lowercase();
-    if matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
-        return Err(format!("--marker-header: `{text}` has a meaning of its own in HTTP"));
-    }
-    Ok(Some(name))
 }
 
 /// Host and port, with a number where that is taken already.

@@ -27,3 +27,4 @@ pub use access::check_access;
 pub use address::AdminAddress;
 pub use listen::{Listener, MAX_CONNECTIONS, bind};
 pub use server::Server;
+pub use tls::check_certificate;

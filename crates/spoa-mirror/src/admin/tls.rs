@@ -78,6 +78,14 @@ fn stamps(files: &CertificateFiles) -> [Stamp; 2] {
     [stamp(&files.certificate), stamp(&files.key)]
 }
 
+/// Checks that the admin API can show this certificate.
+///
+/// # Errors
+/// Which file is wrong, and in what way.
+pub fn check_certificate(files: &CertificateFiles) -> Result<(), String> {
+    server_config(files).map(drop)
+}
+
 fn server_config(files: &CertificateFiles) -> Result<Arc<ServerConfig>, String> {
     let shown = files.certificate.display();
     let chain = CertificateDer::pem_file_iter(&files.certificate)

@@ -1,6 +1,7 @@
 //! What the program is to do, checked: the command line or the configuration file is turned into
 //! this, and everything else reads only this.
 
+pub mod file;
 mod secret;
 mod target;
 mod text;
@@ -75,6 +76,56 @@ pub struct AdminConfig {
     pub rate: Rate,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            file: None,
+            agent: AgentConfig::default(),
+            admin: AdminConfig::default(),
+            targets: Vec::new(),
+            marker: Marker::default(),
+            log: LogConfig::default(),
+            monitor_interval: Duration::from_secs(5),
+            runtime: None,
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenAddress::Tcp("0.0.0.0".to_owned(), 12345)],
+            backlog: 1024,
+            max_frame_size: 1 << 20,
+            workers: 1,
+            ack_unset_var: None,
+        }
+    }
+}
+
+impl AgentConfig {
+    /// Checks the name of a variable for ACKs to unset.
+    ///
+    /// # Errors
+    /// What a name is made of.
+    pub fn check_variable(name: &str) -> Result<(), String> {
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(named) {
+            return Err("a name has up to 64 letters, digits, `_` and `.`; the scope is left out"
+                .to_owned());
+        }
+        Ok(())
+    }
+
+    /// Data plane threads: no more than there are processors.
+    #[must_use]
+    pub fn workers_for(wanted: u32) -> usize {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        (wanted as usize).min(processors)
+    }
+}
+
 impl Default for AdminConfig {
     fn default() -> Self {
         Self { listen: Vec::new(), token: None, tls: None, rate: Rate { per_second: 100.0 } }
@@ -88,6 +139,21 @@ pub enum ListenAddress {
     Tcp(String, u16),
     /// The path of a unix socket.
     Unix(PathBuf),
+}
+
+impl ListenAddress {
+    /// A unix socket.
+    ///
+    /// # Errors
+    /// The path is too long for one, or missing.
+    pub fn unix(path: PathBuf) -> Result<Self, String> {
+        // The kernel's limit for a socket's path, with its end mark.
+        match path.as_os_str().len() {
+            0 => Err("the path after `unix:` is missing".to_owned()),
+            1..=107 => Ok(Self::Unix(path)),
+            _ => Err(format!("the path is over 107 bytes long: {}", path.display())),
+        }
+    }
 }
 
 impl fmt::Display for ListenAddress {
@@ -111,6 +177,32 @@ pub struct Marker {
     pub max_hops: u32,
 }
 
+impl Default for Marker {
+    fn default() -> Self {
+        Self { name: Some("x-shadow".to_owned()), max_hops: 1 }
+    }
+}
+
+impl Marker {
+    /// The name of the header as it is written: `none` for no marker.
+    ///
+    /// # Errors
+    /// It cannot be the name of a marker.
+    pub fn parse_name(text: &str) -> Result<Option<String>, String> {
+        if text.is_empty() || text.eq_ignore_ascii_case("none") {
+            return Ok(None);
+        }
+        if !crate::exchange::is_token(text.as_bytes()) {
+            return Err(format!("`{text}` is not a header name"));
+        }
+        let name = text.to_ascii_lowercase();
+        if matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
+            return Err(format!("`{text}` has a meaning of its own in HTTP"));
+        }
+        Ok(Some(name))
+    }
+}
+
 /// Logs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogConfig {
@@ -122,6 +214,17 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// Which copies get a line.
     pub copies: CopyLines,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            file: None,
+            level: tracing::Level::INFO,
+            format: LogFormat::Text,
+            copies: CopyLines::Success,
+        }
+    }
 }
 
 /// A log file, as the C program's `--logfile [MODE:]FILE` describes it.

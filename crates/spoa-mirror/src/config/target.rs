@@ -459,6 +459,20 @@ impl Default for Limits {
     }
 }
 
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            failures: 20,
+            share: None,
+            window: Duration::from_secs(10),
+            minimum: 20,
+            open: Duration::from_secs(10),
+            probes: 3,
+            server_errors: false,
+        }
+    }
+}
+
 impl Default for Connections {
     fn default() -> Self {
         Self { max: None, idle: Duration::from_secs(30), lifetime: None }
