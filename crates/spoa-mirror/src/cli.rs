@@ -1,6 +1,8 @@
 //! The command line: the C program's flags, ours, and the subcommands. Parsed by clap, then checked
 //! and turned into a [`Config`].
 
+mod file;
+
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ Examples:
           verified TLS, a path prefix before each request's own path, loopback only, a log file
   spoa-mirror -r 0 -u http://a:8080 -u http://b:8080 -a unix:/run/spoa-mirror.sock
           two targets, a unix socket
+  spoa-mirror --config /etc/spoa-mirror/spoa-mirror.toml
+          targets with rules and limits of their own (`spoa-mirror check` looks whether the file is right)
   spoa-mirror demo
           see it work in a minute, with HAProxy, production and shadow on this machine
   spoa-mirror -r 0 -u http://staging:8080 --admin 127.0.0.1:9600
@@ -82,6 +86,11 @@ pub enum Command {
 /// How to be an agent.
 #[derive(Debug, Args)]
 pub struct AgentArgs {
+    /// Read everything from this file (docs/CONFIGURATION.md); of the other flags only --daemonize,
+    /// --pidfile and --runtime go with it
+    #[arg(long, value_name = "FILE", help_heading = "Process")]
+    config: Option<PathBuf>,
+
     /// Listen on this host name, IPv4 or IPv6 address, or `unix:PATH`; may be given again
     #[arg(
         short,
@@ -394,7 +403,8 @@ impl AgentArgs {
         local
     }
 
-    fn notes(&self) -> Vec<String> {
+    /// Notes about flags that do nothing here.
+    fn without_effect(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.libev_backend.is_some() {
             notes.push("--libev-backend has no effect: the event loop is tokio's".to_owned());
@@ -408,6 +418,11 @@ impl AgentArgs {
         if self.capability.iter().any(|name| name.eq_ignore_ascii_case("async")) {
             notes.push("--capability async has no effect: it is never announced".to_owned());
         }
+        notes
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.without_effect();
         if self.daemonize && self.logfile.is_none() {
             notes.push("--daemonize without --logfile: the log goes nowhere".to_owned());
         }

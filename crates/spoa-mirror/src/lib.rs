@@ -21,10 +21,9 @@ pub mod remote;
 pub mod serve;
 pub mod target;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
 
 use cli::{Cli, Command};
@@ -37,7 +36,7 @@ pub const EXIT_USAGE: u8 = 64;
 /// Runs the program as its command line says; gives its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => {
             let help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
@@ -52,15 +51,28 @@ pub fn main() -> ExitCode {
         Some(Command::Pause(arguments)) => remote::pause(arguments),
         Some(Command::Resume(arguments)) => remote::resume(arguments),
         Some(Command::Generate(arguments)) => generate::main(&arguments),
-        None => match cli.agent.into_config() {
-            Ok((config, process, notes)) => serve::main(config, &process, &notes),
-            Err(message) => {
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "error: {message}\n\nFor more information, try '--help'."
-                );
-                ExitCode::from(EXIT_USAGE)
-            }
-        },
+        None => be_agent(cli.agent),
+    }
+}
+
+fn be_agent(arguments: cli::AgentArgs) -> ExitCode {
+    match arguments.load() {
+        Some(Ok((config, process, notes))) => return serve::main(config, &process, &notes),
+        Some(Err(report)) => {
+            let colour = std::io::stderr().is_terminal();
+            let _ = std::io::stderr().write_all(report.text(colour).as_bytes());
+            return ExitCode::from(EXIT_FAILURE);
+        }
+        None => {}
+    }
+    match arguments.into_config() {
+        Ok((config, process, notes)) => serve::main(config, &process, &notes),
+        Err(message) => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "error: {message}\n\nFor more information, try '--help'."
+            );
+            ExitCode::from(EXIT_USAGE)
+        }
     }
 }
