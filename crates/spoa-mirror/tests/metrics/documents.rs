@@ -76,7 +76,10 @@ fn what_is_scraped_is_in_the_catalogue_and_promtool_finds_no_fault() {
     // Those that only some have: an engine is connected, a target has a rate limit.
     let absent = CATALOGUE.iter().filter(|metric| !scrape.kinds.contains_key(metric.name));
     let absent: Vec<_> = absent.map(|metric| metric.name).collect();
-    assert_eq!(absent, ["spoa_mirror_spop_engine_connections", "spoa_mirror_target_rate_limit_per_second"]);
+    assert_eq!(
+        absent,
+        ["spoa_mirror_spop_engine_connections", "spoa_mirror_target_rate_limit_per_second"]
+    );
     drop(mirror);
 
     let mut promtool = Command::new(prometheus::programs().join("promtool"))
