@@ -79,6 +79,8 @@ pub enum Command {
     Pause(crate::remote::PauseArgs),
     /// Copy to a target, or to all, again
     Resume(crate::remote::ResumeArgs),
+    /// Have a running agent read its configuration file again
+    Reload(crate::remote::ReloadArgs),
     /// Write man pages and shell completions, for packages
     Generate(crate::generate::GenerateArgs),
 }

@@ -37,6 +37,29 @@ impl Default for Place {
     }
 }
 
+impl Place {
+    /// Where the agent with this configuration file has its admin API; `None` where that cannot be
+    /// found out. Whether the file is right is not asked.
+    pub(crate) fn from_file(file: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(file).ok()?;
+        let table: toml::Table = text.parse().ok()?;
+        let admin = table.get("admin")?;
+        let listen = admin.get("listen")?;
+        let first = listen.as_str().or_else(|| listen.get(0)?.as_str())?;
+        let AdminAddress(mut address) = first.parse().ok()?;
+        // What listens everywhere listens here, too.
+        if let ListenAddress::Tcp(host, _) = &mut address {
+            match host.as_str() {
+                "0.0.0.0" => "127.0.0.1".clone_into(host),
+                "::" => "::1".clone_into(host),
+                _ => {}
+            }
+        }
+        let https = admin.get("tls").is_some() && matches!(address, ListenAddress::Tcp(..));
+        Some(Self { address, https })
+    }
+}
+
 impl std::str::FromStr for Place {
     type Err = String;
 
@@ -240,5 +263,28 @@ mod tests {
             assert!(bad.parse::<Place>().is_err(), "{bad}");
         }
         assert_eq!(Place::default().to_string(), "127.0.0.1:9600");
+    }
+
+    #[test]
+    fn a_configuration_file_tells_the_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("spoa-mirror.toml");
+        assert_eq!(Place::from_file(&file), None);
+        for (toml, place) in [
+            ("[admin]\nlisten = \"127.0.0.1:1\"", Some("127.0.0.1:1")),
+            ("[admin]\nlisten = [\"unix:/a\", \"127.0.0.1:1\"]", Some("unix:/a")),
+            (
+                "[admin]\nlisten = \"[::]:1\"\ntls = { certificate = \"c\", key = \"k\" }",
+                Some("https://[::1]:1"),
+            ),
+            ("[admin]\nlisten = 5", None),
+            ("[admin]\nlisten = []", None),
+            ("[agent]", None),
+            ("[", None),
+        ] {
+            std::fs::write(&file, toml).unwrap();
+            let found = Place::from_file(&file).map(|place| place.to_string());
+            assert_eq!(found.as_deref(), place, "{toml}");
+        }
     }
 }

@@ -1,11 +1,12 @@
-//! `spoa-mirror status`, `pause`, `resume`: what a person asks of a running agent, over its admin
+//! `spoa-mirror status`, `pause`, `resume`, `reload`: what a person asks of a running agent, over its admin
 //! API.
 
 mod client;
 mod table;
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,10 +47,24 @@ Examples:
 
 Exit codes: 0 done, 1 the agent cannot be reached or refuses, 64 wrong command line.";
 
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  spoa-mirror check --config /etc/spoa-mirror/spoa-mirror.toml && spoa-mirror reload
+          the agent at the address in that file changes over to it
+  spoa-mirror reload --admin unix:/run/spoa-mirror/admin.sock
+
+All of the file takes effect, or, where it has a mistake, nothing. Connections from HAProxy and copies
+under way survive. `kill -HUP` does the same.
+Exit codes: 0 done, 1 the file is wrong, or the agent cannot be reached or refuses, 64 wrong command line.";
+
+/// The configuration file of the Debian package, whose admin API is asked when no other is named.
+const USUAL_FILE: &str = "/etc/spoa-mirror/spoa-mirror.toml";
+
 /// Which agent, and how it is asked.
 #[derive(Debug, Clone, Args)]
 struct Remote {
-    /// The agent's admin API: HOST:PORT, unix:PATH or https://HOST:PORT [default: 127.0.0.1:9600]
+    /// The agent's admin API: HOST:PORT, unix:PATH or https://HOST:PORT [default: what
+    /// /etc/spoa-mirror/spoa-mirror.toml says, or 127.0.0.1:9600]
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<Place>,
     /// The file that holds the token, where the agent wants one
@@ -95,6 +110,14 @@ pub struct ResumeArgs {
     target: Option<String>,
 }
 
+/// Which agent to have its configuration file read again.
+#[derive(Debug, Args)]
+#[command(after_help = RELOAD_EXAMPLES)]
+pub struct ReloadArgs {
+    #[command(flatten)]
+    remote: Remote,
+}
+
 /// Shows how an agent stands.
 #[must_use]
 pub fn status(arguments: StatusArgs) -> ExitCode {
@@ -126,9 +149,48 @@ pub fn resume(arguments: ResumeArgs) -> ExitCode {
     run(set_paused(arguments.remote, arguments.target, "resume"))
 }
 
+/// Has an agent read its configuration file again.
+#[must_use]
+pub fn reload(arguments: ReloadArgs) -> ExitCode {
+    run(async move {
+        let body = arguments.remote.client()?.ask(Method::POST, "/api/v1/reload").await?;
+        let answer: serde_json::Value = serde_json::from_slice(&body).map_err(unreadable)?;
+        print(&reloaded(&answer)).map(|_| ())
+    })
+}
+
+/// What a reload did, a line for each kind of change.
+fn reloaded(answer: &serde_json::Value) -> String {
+    let mut text = "reloaded\n".to_owned();
+    for (key, what) in [
+        ("added", "new targets"),
+        ("removed", "targets gone"),
+        ("changed", "targets changed"),
+        ("unchanged", "targets as before"),
+        ("needs_restart", "takes effect at a restart only"),
+    ] {
+        let names = answer[key].as_array().into_iter().flatten();
+        let names: Vec<_> = names.filter_map(serde_json::Value::as_str).collect();
+        if !names.is_empty() {
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "{what}: {}", names.join(", "));
+        }
+    }
+    for warning in answer["warnings"].as_array().into_iter().flatten() {
+        let message = warning["message"].as_str().unwrap_or_default();
+        let _ = match warning["line"].as_u64() {
+            Some(line) => writeln!(text, "warning: line {line}: {message}"),
+            None => writeln!(text, "warning: {message}"),
+        };
+    }
+    text
+}
+
 impl Remote {
     fn client(self) -> Result<Client, String> {
-        Client::new(self.admin.unwrap_or_default(), self.token_file.as_deref(), self.ca)
+        let usual = || Place::from_file(Path::new(USUAL_FILE)).unwrap_or_default();
+        let place = self.admin.unwrap_or_else(usual);
+        Client::new(place, self.token_file.as_deref(), self.ca)
     }
 }
 
@@ -144,7 +206,7 @@ async fn set_paused(remote: Remote, target: Option<String>, verb: &str) -> Resul
         let name = target["name"].as_str().unwrap_or_default();
         let paused = target["settings"]["paused"].as_bool().unwrap_or_default();
         let state = if paused { "is paused" } else { "copies" };
-        text.push_str(&format!("{name} {state}\n"));
+        let _ = writeln!(text, "{name} {state}");
     }
     if text.is_empty() {
         text.push_str("there are no targets\n");
@@ -237,7 +299,7 @@ fn encoded(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text
