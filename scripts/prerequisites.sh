@@ -4,6 +4,8 @@
 #   need_cplusplus       a C++ compiler (only libFuzzer wants one)
 #   need_python          Python that can make virtual environments (the schema tester of the admin API)
 #   need_rust_lints      rustfmt and clippy (only .ci/run wants them)
+#   need_dpkg_dev        finds the libraries that a package depends on (only scripts/package.sh wants it)
+#   need_debootstrap     makes a Debian to test packages on (only scripts/package-test.sh wants it)
 #   need_bench           clients, servers and counters (only scripts/bench.sh wants them)
 #   need_valgrind        counts instructions (only scripts/instructions.sh wants it)
 #   install_needs        asks for all of the above at once: says what is missing and why, then installs it
@@ -26,6 +28,8 @@ need_rust() { needs+=(rust); }
 need_cplusplus() { needs+=(cplusplus); }
 need_python() { needs+=(python); }
 need_rust_lints() { needs+=(rust_lints); }
+need_dpkg_dev() { needs+=(dpkg_dev); }
+need_debootstrap() { needs+=(debootstrap); }
 need_bench() { needs+=(bench); }
 need_valgrind() { needs+=(valgrind); }
 
@@ -80,6 +84,8 @@ find_missing() {
       cplusplus) compiles_cplusplus || missing+=(cplusplus) ;;
       python) makes_environments || missing+=(python) ;;
       rust_lints) lints_are_there || missing+=(rust_lints) ;;
+      dpkg_dev) { has dpkg-shlibdeps && has objdump; } || missing+=(dpkg_dev) ;;
+      debootstrap) { has debootstrap && has unshare && has nsenter; } || missing+=(debootstrap) ;;
       bench) bench_tools_are_there || missing+=(bench) ;;
       valgrind) has valgrind || missing+=(valgrind) ;;
     esac
@@ -151,6 +157,14 @@ choose_packages() {
         ;;
       certificates) want ca-certificates "the authorities that downloads of Rust libraries are checked against" ;;
       cplusplus) want g++ "compiles libFuzzer, for the short fuzz runs of the tests" ;;
+      dpkg_dev)
+        want dpkg-dev "finds the libraries that the package depends on"
+        want binutils "strips the program in the package"
+        ;;
+      debootstrap)
+        want debootstrap "makes the Debian that the package is tested on"
+        want util-linux "has unshare and nsenter, which keep that Debian apart from this machine"
+        ;;
       bench)
         want wrk "sends requests as fast as they are answered"
         want nghttp2-client "h2load, sends requests at a fixed rate"
@@ -262,6 +276,8 @@ tell_what_to_install_by_hand() {
       cplusplus) say "  - a C++ compiler that answers to 'c++', with its standard library (Debian: g++)" ;;
       python) say "  - Python 3.10 or newer with its venv module (Debian: python3 python3-venv)" ;;
       rust) say "  - rustc and cargo $rust_floor or newer, from your system or from https://rustup.rs (Debian 13: rustc cargo; Debian 12: rustc-web cargo-web)" ;;
+      dpkg_dev) say "  - dpkg-shlibdeps and objdump (Debian: dpkg-dev binutils)" ;;
+      debootstrap) say "  - debootstrap, unshare and nsenter (Debian: debootstrap util-linux)" ;;
       bench) say "  - wrk, h2load and nginx, and perf if system calls are to be counted (Debian: wrk nghttp2-client nginx-light linux-perf)" ;;
       valgrind) say "  - valgrind (Debian: valgrind)" ;;
       rust_lints) say "  - rustfmt and clippy for that Rust (rustup component add rustfmt clippy)" ;;

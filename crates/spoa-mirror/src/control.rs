@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use crate::agent::{Handle, Route, Snapshot, TargetPlan};
 use crate::config::Config;
 use crate::os::descriptors;
+use crate::os::systemd::Reloading;
 use crate::outcome::Tally;
 use crate::target::{Overrides, Planned, Shared, plan};
 
@@ -213,7 +214,7 @@ impl Control {
             removed,
             snapshot,
             reloads: state.reloads.clone(),
-            draining: self.inner.draining.load(Relaxed),
+            draining: self.is_draining(),
             uptime: self.inner.started.elapsed(),
             since: self.inner.since,
         }
@@ -228,6 +229,12 @@ impl Control {
     /// From now on the agent takes leave.
     pub fn drain(&self) {
         self.inner.draining.store(true, Relaxed);
+    }
+
+    /// Whether the agent takes leave.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Relaxed)
     }
 
     /// Changes by hand what `edit` changes of a target's settings; `by` says who did it.
@@ -271,6 +278,7 @@ impl Control {
     /// What cannot be used (a certificate file, say); then nothing has changed.
     pub async fn change_to(&self, mut config: Config, by: &str) -> Result<Reloaded, String> {
         let _turn = self.inner.turn.lock().await;
+        let _reloading = Reloading::begin();
         descriptors::fit(&mut config);
         let (old, known) = {
             let state = self.state();

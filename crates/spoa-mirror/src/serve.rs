@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use socket2::Socket;
 use spop_proto::{Action, Scope, Settings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval_at, sleep};
@@ -19,7 +20,7 @@ use crate::config::{Config, LogFormat};
 use crate::control::{Control, Status};
 use crate::log::{self, Sink};
 use crate::os::pidfile::Pidfile;
-use crate::os::{daemon, descriptors};
+use crate::os::{daemon, descriptors, systemd};
 use crate::target::plan;
 
 /// After a second signal the last counters are waited for no longer.
@@ -36,6 +37,8 @@ pub fn main(config: Config, process: &Process, notes: &[String]) -> ExitCode {
         return daemon::start();
     }
     let started = Instant::now();
+    // Before the log's thread: the environment is changed.
+    let sockets = systemd::sockets();
     let served = Sink::open(&config.log)
         .map_err(|error| {
             let file = config.log.file.as_ref().map(|file| file.path.display().to_string());
@@ -46,7 +49,8 @@ pub fn main(config: Config, process: &Process, notes: &[String]) -> ExitCode {
             for note in notes {
                 warn!("{note}");
             }
-            let served = serve(config, process, &sink, started);
+            let served =
+                sockets.and_then(|sockets| serve(config, sockets, process, &sink, started));
             sink.flush();
             served
         });
@@ -61,6 +65,7 @@ pub fn main(config: Config, process: &Process, notes: &[String]) -> ExitCode {
 
 fn serve(
     mut config: Config,
+    sockets: Vec<Socket>,
     process: &Process,
     sink: &Sink,
     started: Instant,
@@ -73,7 +78,7 @@ fn serve(
     let served = runtime.block_on(async {
         // HAProxy must not be let in before somebody answers it: names are looked up first.
         let targets = plan::targets(&config, &[]).await?;
-        let listeners = bind(&config).await?;
+        let listeners = listeners(&config, sockets).await?;
         let admin = patiently(|| admin::bind(&config.admin)).await?;
         let plan = Plan {
             settings: Settings {
@@ -109,9 +114,12 @@ fn serve(
         let control = Control::new(workers.handle(), config.clone(), targets, started);
         // Goes on while the agent drains, and ends with this block.
         let _admin = admin::Server::start(admin, &config.admin, control.clone());
+        let mut informing = tokio::task::JoinSet::new();
+        informing.spawn(systemd::keep_informed(control.clone()));
         let reporter = Reporter { config: &config, sink };
         let why = until_told_to_end(&config, &mut signals, &control, &reporter).await;
         control.drain();
+        systemd::stopping(config.grace);
         info!("{why}: no new connections; copies under way get {:?}", config.grace);
         accepting.shutdown().await;
         let hurry = Arc::new(AtomicBool::new(false));
@@ -145,9 +153,12 @@ fn ack_actions(config: &Config) -> Vec<u8> {
     actions
 }
 
-/// Binds every listener for HAProxy.
-async fn bind(config: &Config) -> Result<Vec<Listener>, String> {
-    let mut listeners = Vec::new();
+/// Listens for HAProxy: on the sockets that systemd opened, or else where the configuration says.
+async fn listeners(config: &Config, sockets: Vec<Socket>) -> Result<Vec<Listener>, String> {
+    let mut listeners: Vec<_> = sockets.into_iter().map(agent::inherit).collect();
+    if !listeners.is_empty() {
+        return Ok(listeners);
+    }
     for address in &config.agent.listen {
         listeners.extend(patiently(|| agent::bind(address, config.agent.backlog)).await?);
     }

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tracing::{debug, warn};
 
@@ -29,7 +29,8 @@ pub struct Listener {
 #[derive(Debug)]
 pub(crate) enum Bound {
     Tcp(Socket),
-    Unix(Socket, SocketFile),
+    /// The file of a socket that systemd opened is systemd's.
+    Unix(Socket, Option<SocketFile>),
 }
 
 /// Removes the socket's file when the listener goes.
@@ -76,10 +77,24 @@ pub(crate) fn bind_with_mode(
         }
         ListenAddress::Unix(path) => {
             let socket = bind_unix(path, backlog, mode).map_err(|error| in_use(address, &error))?;
-            let socket = Bound::Unix(socket, SocketFile(path.clone()));
+            let socket = Bound::Unix(socket, Some(SocketFile(path.clone())));
             Ok(vec![Listener { socket, address: address.to_string() }])
         }
     }
+}
+
+/// Listens on a socket that is bound already, by systemd.
+#[must_use]
+pub fn inherit(socket: Socket) -> Listener {
+    let address = socket.local_addr().ok();
+    let tcp = address.as_ref().and_then(SockAddr::as_socket);
+    let named = match (tcp, address.as_ref().and_then(SockAddr::as_pathname)) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(path)) => format!("unix:{}", path.display()),
+        (None, None) => "a unix socket".to_owned(),
+    };
+    let socket = if tcp.is_some() { Bound::Tcp(socket) } else { Bound::Unix(socket, None) };
+    Listener { socket, address: format!("{named} (from systemd)") }
 }
 
 fn in_use(address: &ListenAddress, error: &io::Error) -> String {
@@ -114,7 +129,7 @@ fn bind_unix(path: &Path, backlog: i32, mode: u32) -> io::Result<Socket> {
         fs::remove_file(path)?;
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&socket2::SockAddr::unix(path)?)?;
+    socket.bind(&SockAddr::unix(path)?)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;

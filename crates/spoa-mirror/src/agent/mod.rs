@@ -12,5 +12,5 @@ mod worker;
 pub use engines::Engine;
 pub use lineup::{Route, TargetPlan};
 pub(crate) use listener::{Bound, bind_with_mode};
-pub use listener::{Listener, bind};
+pub use listener::{Listener, bind, inherit};
 pub use worker::{Handle, Plan, Snapshot, Workers};
