@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Shows spoa-mirror at work: installs what is missing, builds it, and starts HAProxy, a production and a
-# shadow backend and the agent on free local ports. Runs until Ctrl-C.
+# Shows spoa-mirror at work: installs what is missing, builds it, and starts HAProxy, production, two targets
+# with rules of their own and the agent with its configuration file, on free local ports. Runs until Ctrl-C.
 #
 #   scripts/demo.sh [--once] [other arguments of `spoa-mirror demo`]
 #
-#   --once   send the traffic once; exit code 0 only if each request was copied
+#   --once   send the traffic once; exit code 0 only if each target got the copies that it should
 #
 # HAProxy: the one given by --haproxy, or found on PATH or in sbin; otherwise a copy is fetched from
 # Debian's packages into the user's cache, nothing being installed or started on this machine.

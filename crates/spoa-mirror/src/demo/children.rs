@@ -2,7 +2,6 @@
 //! demonstration does.
 
 use std::io::Read as _;
-use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -77,15 +76,15 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    pub(super) fn start(port: u16, shadow: SocketAddr) -> Result<Self, String> {
+    /// Starts it with this configuration file.
+    pub(super) fn start(config: &Path) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let arguments = format!("-r 0 -a 127.0.0.1 -p {port} -u http://{shadow}");
         let mut command = Command::new(program);
-        // Only its last counters are shown: `-L NONE -i 1h` keep the rest quiet.
-        command.args(arguments.split(' ')).args(["-L", "NONE", "-i", "1h"]).stdout(Stdio::piped());
+        command.arg("--config").arg(config).stdout(Stdio::piped());
         let process = Running::start(&mut command)
             .map_err(|error| format!("cannot start the agent: {error}"))?;
-        Ok(Self { process, command: format!("spoa-mirror {arguments}") })
+        let command = format!("spoa-mirror --config {}", config.display());
+        Ok(Self { process, command })
     }
 
     /// Ends the agent as an operator would; gives its counters.

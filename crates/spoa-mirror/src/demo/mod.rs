@@ -1,8 +1,8 @@
-//! `spoa-mirror demo`: HAProxy, production, shadow and agent on this machine, some traffic, and each
-//! request beside its copy.
+//! `spoa-mirror demo`: HAProxy, production, two targets and the agent on this machine, some traffic,
+//! and each request beside its copies.
 //!
-//! The agent is this same program, started with the command line that a user would write; HAProxy is
-//! a real one with the configuration of its traffic mirroring guide.
+//! The agent is this same program with a configuration file that a user could write; HAProxy is a
+//! real one with the configuration of its traffic mirroring guide.
 
 mod backend;
 mod children;
@@ -10,6 +10,7 @@ mod haproxy;
 mod show;
 mod traffic;
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -69,12 +70,18 @@ async fn demo(arguments: &DemoArgs) -> Result<bool, String> {
     };
     let scratch = Scratch::new()?;
     let mut production = Backend::start("production").await?;
-    let mut shadow = Backend::start("shadow").await?;
+    let mut targets = Targets {
+        shadow: Backend::start("shadow").await?,
+        canary: Backend::start("canary").await?,
+    };
     let port = free_port()?;
-    let agent = Agent::start(port, shadow.address)?;
+    let config = targets.configuration(port);
+    let agent = Agent::start(&scratch.write("spoa-mirror.toml", &config)?)?;
     show::line(&format!("production  http://{}", production.address));
-    show::line(&format!("shadow      http://{}", shadow.address));
     show::line(&format!("agent       {}", agent.command));
+    show::line("");
+    config.lines().for_each(|line| show::line(format!("    {line}").trim_end()));
+    show::line("");
     reachable(([127, 0, 0, 1], port).into(), "the agent").await?;
     let mut haproxy = None;
     let mut client = match binary {
@@ -98,9 +105,8 @@ async fn demo(arguments: &DemoArgs) -> Result<bool, String> {
         for sample in SAMPLES {
             let number = tally.sent + 1;
             tokio::select! {
-                round = show_one(number, sample, &mut client, &mut production, &mut shadow) => {
-                    tally.sent += 1;
-                    tally.copied += u32::from(round?);
+                round = show_one(number, sample, &mut client, &mut production, &mut targets) => {
+                    tally.count(sample, round?);
                 }
                 () = &mut interrupted => break 'rounds,
             }
@@ -122,8 +128,46 @@ async fn demo(arguments: &DemoArgs) -> Result<bool, String> {
     for line in agent.end()? {
         show::line(&format!("  {line}"));
     }
-    show::line(&format!("{} of {} requests were copied.", tally.copied, tally.sent));
-    Ok(tally.sent > 0 && tally.copied == tally.sent)
+    // What it was not to get would be here by now.
+    tally.astray = targets.canary.received.try_recv().is_ok();
+    show::line(&tally.to_string());
+    Ok(tally.is_right())
+}
+
+/// Where copies go.
+struct Targets {
+    /// Gets everything as it is.
+    shadow: Backend,
+    /// Gets what some users do, without what makes them recognisable.
+    canary: Backend,
+}
+
+impl Targets {
+    fn configuration(&self, port: u16) -> String {
+        let (shadow, canary) = (self.shadow.address, self.canary.address);
+        format!(
+            "\
+[agent]
+listen = [\"127.0.0.1:{port}\"]
+
+[log]
+copies = \"none\"
+interval = \"1h\"
+
+[[target]]                      # everything, as it is
+name = \"shadow\"
+url = \"http://{shadow}\"
+
+[[target]]                      # half of the sessions, and no credentials
+name = \"canary\"
+url = \"http://{canary}\"
+sample = {{ percent = 50, by = \"cookie:session\", without-key = \"skip\" }}
+authorization = \"remove\"
+cookies = \"remove\"
+headers = {{ set = {{ x-env = \"canary\" }} }}
+"
+        )
+    }
 }
 
 /// Ready once somebody ends the demonstration: its processes must not stay behind.
@@ -139,20 +183,59 @@ fn interrupted() -> Result<impl Future<Output = ()>, String> {
     })
 }
 
+/// What was sent and what arrived.
 #[derive(Default)]
 struct Round {
     sent: u32,
     copied: u32,
+    /// Requests of sessions that are in canary's sample.
+    sampled: u32,
+    sampled_copied: u32,
+    /// Whether canary got something else.
+    astray: bool,
 }
 
-/// Sends one request and shows it beside its copy; whether there is one.
+/// Which targets a copy arrived at.
+struct Arrived {
+    shadow: bool,
+    canary: bool,
+}
+
+impl Round {
+    fn count(&mut self, sample: &Sample, arrived: Arrived) {
+        self.sent += 1;
+        self.copied += u32::from(arrived.shadow);
+        self.sampled += u32::from(sample.canary);
+        self.sampled_copied += u32::from(arrived.canary);
+    }
+
+    fn is_right(&self) -> bool {
+        self.sent > 0
+            && self.copied == self.sent
+            && self.sampled_copied == self.sampled
+            && !self.astray
+    }
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} requests were copied to shadow, {} of the {} in its sample to canary.",
+            self.copied, self.sent, self.sampled_copied, self.sampled
+        )?;
+        if self.astray { f.write_str(" Canary got others, too.") } else { Ok(()) }
+    }
+}
+
+/// Sends one request and shows it beside its copies; which of them there are.
 async fn show_one(
     number: u32,
     sample: &Sample,
     client: &mut Client,
     production: &mut Backend,
-    shadow: &mut Backend,
-) -> Result<bool, String> {
+    targets: &mut Targets,
+) -> Result<Arrived, String> {
     let id = format!("demo-{number}");
     let (answer, seen) = match client {
         Client::ThroughHaproxy(address) => {
@@ -167,9 +250,15 @@ async fn show_one(
             ("acknowledged".to_owned(), seen)
         }
     };
-    let copy = arrived(shadow, &id).await;
+    let copy = arrived(&mut targets.shadow, &id).await;
     show::pair(number, sample.title, &answer, &seen, copy.as_ref());
-    Ok(copy.is_some())
+    let second = if sample.canary { arrived(&mut targets.canary, &id).await } else { None };
+    match &second {
+        Some(copy) => show::difference("canary", &seen, copy),
+        None if sample.canary => show::line("   NO COPY ARRIVED AT canary"),
+        None => show::line("   canary: not in its sample"),
+    }
+    Ok(Arrived { shadow: copy.is_some(), canary: second.is_some() })
 }
 
 /// The request with this id at a backend.

@@ -1,4 +1,4 @@
-//! Shows a request beside its copy.
+//! Shows a request beside its copies.
 
 use std::io::{self, Write as _};
 
@@ -50,6 +50,20 @@ pub(super) fn pair(
         row(' ', "", ' ', "");
         let mark = if original.body == copy.body { ' ' } else { '+' };
         row(' ', &original.body, mark, &copy.body);
+    }
+}
+
+/// Prints in which lines the copy that `name` received differs from the request.
+pub(super) fn difference(name: &str, original: &Received, copy: &Received) {
+    line(&format!("   {name} received the same but for"));
+    for removed in original.lines.iter().filter(|line| !copy.lines.contains(line)) {
+        line(&format!(" - {}", cut(removed)));
+    }
+    for added in copy.lines.iter().filter(|line| !original.lines.contains(line)) {
+        line(&format!(" + {}", cut(added)));
+    }
+    if original.body != copy.body {
+        line(&format!(" + {}", cut(&copy.body)));
     }
 }
 

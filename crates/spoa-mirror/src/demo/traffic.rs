@@ -22,6 +22,8 @@ pub(super) struct Sample {
     http2: bool,
     headers: &'static [(&'static str, &'static str)],
     body: &'static str,
+    /// Whether its session is in canary's sample.
+    pub(super) canary: bool,
 }
 
 const HOST: &str = "shop.example";
@@ -33,24 +35,35 @@ pub(super) const SAMPLES: &[Sample] = &[
         method: "GET",
         target: "/products?page=2&sort=price",
         http2: false,
-        headers: &[("accept", "text/html"), ("cookie", "session=b7f3")],
+        headers: &[
+            ("accept", "text/html"),
+            ("authorization", "Basic YW5uYTpob3JzZQ=="),
+            ("cookie", "session=b7f3"),
+        ],
         body: "",
+        canary: true,
     },
     Sample {
         title: "POST with a body",
         method: "POST",
         target: "/orders",
         http2: false,
-        headers: &[("content-type", "application/json"), ("content-length", "32")],
+        headers: &[
+            ("cookie", "session=c1d8"),
+            ("content-type", "application/json"),
+            ("content-length", "32"),
+        ],
         body: "{\"article\": 4711, \"quantity\": 2}",
+        canary: false,
     },
     Sample {
         title: "GET over HTTP/2",
         method: "GET",
         target: "/search?q=umbrella",
         http2: true,
-        headers: &[("accept", "application/json")],
+        headers: &[("accept", "application/json"), ("cookie", "session=b7f3")],
         body: "",
+        canary: true,
     },
 ];
 
