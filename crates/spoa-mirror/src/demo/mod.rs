@@ -34,7 +34,7 @@ pub struct DemoArgs {
     /// Use no HAProxy: a built-in SPOP client hands the requests to the agent
     #[arg(long)]
     no_haproxy: bool,
-    /// Send each kind of request once, then end; the exit code is 0 if all were copied
+    /// Send each kind of request once, then end; the exit code is 0 if each target got its copies
     #[arg(long)]
     once: bool,
 }
@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two requests, so that a person can read along.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Shows it; the exit code is 0 if every request was copied.
+/// Shows it; the exit code is 0 if each target got the copies that it should.
 #[must_use]
 pub fn main(arguments: &DemoArgs) -> ExitCode {
     let shown = tokio::runtime::Builder::new_current_thread()
