@@ -196,6 +196,7 @@ struct Round {
 }
 
 /// Which targets a copy arrived at.
+#[derive(Clone, Copy)]
 struct Arrived {
     shadow: bool,
     canary: bool,
