@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod changes;
 mod command;
+mod configured;
 mod documentation;
 mod draining;
 mod limits;
