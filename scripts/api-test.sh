@@ -43,24 +43,44 @@ sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 print(*(s.getsockname()[1] for s in sockets))
 PYTHON
 )
-"$program" -r 0 -a 127.0.0.1 -p "$spop" -u http://127.0.0.1:9/ --admin "127.0.0.1:$admin" >"$scratch/log" 2>&1 &
+token=made-up-for-this-test
+cat >"$scratch/spoa-mirror.toml" <<TOML
+[agent]
+listen = "127.0.0.1:$spop"
+
+[admin]
+listen = "127.0.0.1:$admin"
+token = "$token"
+rate = "2000/s"
+
+[[target]]
+name = "staging"
+url = "http://127.0.0.1:9/"
+
+[[target]]
+name = "limited"
+url = "http://127.0.0.1:9/"
+limit = { rate = "500/s", burst = 50, queue = 10 }
+TOML
+echo "$token" >"$scratch/token"
+"$program" --config "$scratch/spoa-mirror.toml" >"$scratch/log" 2>&1 &
 agent=$!
 for _ in {1..100}; do
-  "$program" status --admin "127.0.0.1:$admin" >/dev/null 2>&1 && break
+  "$program" status --admin "127.0.0.1:$admin" --token-file "$scratch/token" >/dev/null 2>&1 && break
   kill -0 "$agent" 2>/dev/null || die "the agent ended: $(cat "$scratch/log")"
   sleep 0.1
 done
 
-# Names that are made up lead to no target: use the one that there is.
+# Names that are made up lead to no target: use one that there is.
 cat >"$scratch/schemathesis.toml" <<'TOML'
 [parameters]
-"path.name" = "127.0.0.1:9"
+"path.name" = "limited"
 TOML
 
-# The agent answers 100 requests in a second.
 cd "$scratch"
 "$venv/bin/schemathesis" --config-file schemathesis.toml run "http://127.0.0.1:$admin/api/v1/openapi.json" \
-  --checks all --rate-limit 80/s --max-examples "${EXAMPLES:-30}" --wait-for-schema 10
+  --checks all --header "Authorization: Bearer $token" --rate-limit 1000/s --max-examples "${EXAMPLES:-30}" \
+  --wait-for-schema 10
 
 kill -0 "$agent" 2>/dev/null || die "the agent did not survive: $(tail -n 50 log)"
 say "the API keeps to its description"
