@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
+use spoa_mirror::policy::redact::{DEFAULT_HEADERS, DEFAULT_NAMES, DEFAULT_TEXT};
 use testbed::agent::{Agent, Signal};
 use testbed::backend::Recorder;
 use testbed::client;
@@ -14,6 +15,7 @@ use testbed::wait::LIMIT;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_spoa-mirror");
 const README: &str = include_str!("../../../README.md");
+const CONFIGURATION: &str = include_str!("../../../docs/CONFIGURATION.md");
 const MIGRATING: &str = include_str!("../../../docs/MIGRATING.md");
 
 fn run(arguments: &[&str]) -> Output {
@@ -54,6 +56,22 @@ fn block(language: &str) -> &'static str {
     let start = README.find(&fence).unwrap() + fence.len();
     let length = README[start..].find("```").unwrap();
     &README[start..start + length]
+}
+
+/// What a user relies on to be hidden is hidden, and the other way round.
+#[test]
+fn the_configuration_lists_what_is_hidden_by_default() {
+    let listed = |start: &str| -> BTreeSet<&str> {
+        let at = CONFIGURATION.find(start).unwrap() + start.len();
+        let rest = &CONFIGURATION[at..];
+        let item = &rest[..rest.find("\n\n").unwrap()];
+        let item = item.split("\n-").next().unwrap();
+        item.split('`').skip(1).step_by(2).collect()
+    };
+    let known = |names: &[&'static str]| names.iter().copied().collect::<BTreeSet<_>>();
+    assert_eq!(listed("- removed headers:"), known(DEFAULT_HEADERS));
+    let names = format!("- `text:{DEFAULT_TEXT}` for query parameters and fields:");
+    assert_eq!(listed(&names), known(DEFAULT_NAMES));
 }
 
 #[test]
