@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::agent::{Handle, Route, Snapshot, TargetPlan};
 use crate::config::Config;
+use crate::config::file::{self, Report};
 use crate::os::descriptors;
 use crate::os::systemd::Reloading;
 use crate::outcome::Tally;
@@ -107,6 +108,17 @@ impl fmt::Display for Reloaded {
         }
         if separator.is_empty() { f.write_str("no targets") } else { Ok(()) }
     }
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug)]
+pub enum NotReloaded {
+    /// The agent runs without a configuration file.
+    NoFile,
+    /// What is wrong with the file.
+    Wrong(Report),
+    /// What the file names cannot be used.
+    Unusable(String),
 }
 
 /// There is no target of this name.
@@ -268,6 +280,29 @@ impl Control {
             state.overrides.insert(target.to_owned(), overrides);
         }
         Ok(())
+    }
+
+    /// Reads the configuration file again and changes over to it, see [`Control::change_to`]; gives
+    /// the file's warnings too.
+    ///
+    /// # Errors
+    /// Why nothing has changed.
+    pub async fn reload(&self, by: &str) -> Result<(Reloaded, Report), NotReloaded> {
+        let Some(path) = self.config().file.clone() else { return Err(NotReloaded::NoFile) };
+        let read = tokio::task::spawn_blocking(move || file::load(&path)).await;
+        let read = read.map_err(|error| NotReloaded::Unusable(error.to_string()))?;
+        let (config, warnings) = read.map_err(|report| {
+            for line in report.lines() {
+                warn!("{line}");
+            }
+            self.failed(&report.summary());
+            NotReloaded::Wrong(report)
+        })?;
+        for line in warnings.lines() {
+            warn!("{line}");
+        }
+        let reloaded = self.change_to(config, by).await.map_err(NotReloaded::Unusable)?;
+        Ok((reloaded, warnings))
     }
 
     /// Changes over to `config`; `by` says who wanted it. Connections from HAProxy stay, and so do

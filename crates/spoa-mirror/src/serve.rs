@@ -17,7 +17,7 @@ use crate::admin;
 use crate::agent::{self, Listener, Plan, Route, Workers};
 use crate::cli::Process;
 use crate::config::{Config, LogFormat};
-use crate::control::{Control, Status};
+use crate::control::{Control, NotReloaded, Status};
 use crate::log::{self, Sink};
 use crate::os::pidfile::Pidfile;
 use crate::os::{daemon, descriptors, systemd};
@@ -186,7 +186,8 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     user1: Signal,
-    /// Taken so that it does not end the agent when its terminal goes.
+    /// Reloads the configuration file; without one, taken so that it does not end the agent when its
+    /// terminal goes.
     hangup: Signal,
     user1_ends: bool,
 }
@@ -234,7 +235,11 @@ async fn until_told_to_end(
             () = &mut runtime => return "the runtime is over",
             _ = signals.terminate.recv() => return "SIGTERM",
             _ = signals.interrupt.recv() => return "SIGINT",
-            _ = signals.hangup.recv() => {}
+            _ = signals.hangup.recv() => {
+                if let Err(NotReloaded::NoFile) = control.reload("SIGHUP").await {
+                    info!("SIGHUP: there is no configuration file to reload");
+                }
+            }
             _ = signals.user1.recv() => {
                 if signals.user1_ends {
                     return "SIGUSR1 from HAProxy's master process";

@@ -16,13 +16,14 @@ use utoipa::ToSchema;
 
 use super::config_view;
 use super::door::Caller;
-use super::error::{ApiError, ErrorBody, json, no_such_method, no_such_path};
+use super::error::{ApiError, ErrorBody, Problem, json, no_such_method, no_such_path};
 use super::metrics;
 use super::openapi;
 use super::patch::Patch;
-use super::view::{ChangeView, StatusView, TargetView};
+use super::view::{ChangeView, ReloadedView, StatusView, TargetView};
 use crate::config::TargetConfig;
-use crate::control::{Control, NoSuchTarget};
+use crate::config::file::{Finding, Report};
+use crate::control::{Control, NoSuchTarget, NotReloaded};
 use crate::os::descriptors;
 use crate::target::Overrides;
 
@@ -238,10 +239,45 @@ pub(super) async fn reset(
 
 /// Reads the configuration file again: all of it takes effect, or nothing.
 #[utoipa::path(post, path = "/api/v1/reload", tag = "configuration",
-    responses((status = 409, description = "There is no file to read", body = ErrorBody)))]
-pub(super) async fn reload() -> Answer {
-    let message = "the agent was started without --config: there is no file to read again";
-    Err(ApiError::new(StatusCode::CONFLICT, "no-file", message))
+    responses((status = 200, description = "It is in force", body = ReloadedView),
+              (status = 409, description = "There is no file to read", body = ErrorBody),
+              (status = 422, description = "The file is wrong: nothing has changed",
+               body = ErrorBody)))]
+pub(super) async fn reload(
+    State(control): State<Control>,
+    Extension(caller): Extension<Caller>,
+) -> Answer {
+    let by = format!("{} over {}", caller.name, caller.door.address);
+    match control.reload(&by).await {
+        Ok((reloaded, warnings)) => {
+            Ok(json(StatusCode::OK, &ReloadedView::new(reloaded, problems(&warnings))))
+        }
+        Err(NotReloaded::NoFile) => {
+            let message = "the agent was started without --config: there is no file to read again";
+            Err(ApiError::new(StatusCode::CONFLICT, "no-file", message))
+        }
+        Err(NotReloaded::Wrong(report)) => {
+            let message = format!("nothing has changed: {}", report.summary());
+            Err(ApiError::wrong_file(message, problems(&report)))
+        }
+        Err(NotReloaded::Unusable(why)) => {
+            Err(ApiError::wrong_file(format!("nothing has changed: {why}"), Vec::new()))
+        }
+    }
+}
+
+fn problems(report: &Report) -> Vec<Problem> {
+    let problem = |finding: &Finding| Problem {
+        message: match &finding.help {
+            Some(help) => format!("{}; {help}", finding.message),
+            None => finding.message.clone(),
+        },
+        severity: finding.severity.name().to_owned(),
+        file: Some(report.file().display().to_string()),
+        line: report.place(finding).map(|(line, _)| line),
+        column: report.place(finding).map(|(_, column)| column),
+    };
+    report.findings().iter().map(problem).collect()
 }
 
 /// Pauses all targets.

@@ -31,6 +31,9 @@ pub(super) struct ErrorInfo {
 /// A mistake in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct Problem {
+    /// `error` or `warning`.
+    #[schema(example = "error")]
+    pub(super) severity: String,
     /// What is wrong, and what would be right.
     pub(super) message: String,
     /// The file.
@@ -64,6 +67,12 @@ impl ApiError {
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", message)
+    }
+
+    pub(super) fn wrong_file(message: String, problems: Vec<Problem>) -> Self {
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-configuration", message);
+        error.body.error.problems = problems;
+        error
     }
 
     pub(super) fn too_many(wait: Duration) -> Self {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::error::Problem;
 use super::time::rfc3339;
 use super::times::TimesView;
-use crate::control::{Change, Reloads, Status, TargetStatus};
+use crate::control::{Change, Reloaded, Reloads, Status, TargetStatus};
 use crate::outcome::{SpopTally, Tally};
 use crate::target::Overrides;
 
@@ -144,6 +145,30 @@ pub struct ReloadsView {
     pub last: Option<String>,
     /// Why the last one failed.
     pub error: Option<String>,
+}
+
+/// What a reload did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ReloadedView {
+    /// Targets that are new.
+    added: Vec<String>,
+    /// Targets that are gone; what they have begun comes to its end.
+    removed: Vec<String>,
+    /// Targets that work differently now.
+    changed: Vec<String>,
+    /// Targets that stay as they were.
+    unchanged: Vec<String>,
+    /// Keys whose change takes effect at a restart only.
+    needs_restart: Vec<String>,
+    /// What the file is warned about.
+    warnings: Vec<Problem>,
+}
+
+impl ReloadedView {
+    pub(super) fn new(reloaded: Reloaded, warnings: Vec<Problem>) -> Self {
+        let Reloaded { added, removed, changed, unchanged, needs_restart } = reloaded;
+        Self { added, removed, changed, unchanged, needs_restart, warnings }
+    }
 }
 
 /// A change by hand or by a reload.

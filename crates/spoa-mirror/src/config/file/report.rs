@@ -111,6 +111,12 @@ impl Report {
         Self { file: file.to_owned(), findings: vec![finding], ..Self::default() }
     }
 
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// What was found.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
@@ -205,8 +211,9 @@ impl Report {
         }
     }
 
-    /// Line and column, from 1.
-    fn place(&self, finding: &Finding) -> Option<(usize, usize)> {
+    /// Line and column of a finding, from 1; `None` for the file as a whole.
+    #[must_use]
+    pub fn place(&self, finding: &Finding) -> Option<(usize, usize)> {
         let start = floor(&self.text, finding.span.as_ref()?.start);
         let before = &self.text[..start];
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
