@@ -20,12 +20,12 @@ use std::thread::ScopedJoinHandle;
 
 use testbed::agent::Agent;
 use testbed::backend::Recorder;
-use testbed::counters::Labels;
+use testbed::counters::{Labels, Tally};
 use testbed::spop_client::{Event, Request, SpopClient};
 use testbed::{ports, wait};
 
 use dice::Dice;
-use scene::{PROGRAM, assert_never_twice, end, start_agent};
+use scene::{PROGRAM, assert_never_twice, end, end_with, start_agent};
 
 /// Causes of failures that the targets' mischief brings.
 const FAILURES: &[&str] = &["reset", "closed", "timeout", "incomplete-answer", "shutdown"];
@@ -225,6 +225,91 @@ fn the_last_books_hold_what_was_acknowledged() {
     assert_eq!(books.spop.notifies, acknowledged, "{books:#?}");
     assert!(books.spop.requests > 0);
     targets.iter().for_each(assert_never_twice);
+}
+
+/// Tables of targets with whatever rules and limits, and whatever the targets do: the books add up all the
+/// time, and no copy comes twice.
+#[test]
+fn the_books_are_right_whatever_the_policy() {
+    let mut dice = Dice::new();
+    let targets: Vec<_> = (0..8).map(|_| Recorder::start()).collect();
+    let address = ports::free_addr();
+    let mut toml = format!(
+        "[agent]\nlisten = [\"{address}\"]\nworkers = 2\n[log]\ninterval = \"1s\"\ncopies = \"none\"\n"
+    );
+    for (number, target) in targets.iter().enumerate() {
+        let url = target.url();
+        let table = policy(&mut dice);
+        toml += &format!("[[target]]\nname = \"t{number}\"\nurl = \"{url}\"\n{table}\n");
+    }
+    println!("{toml}");
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("spoa-mirror.toml");
+    std::fs::write(&path, toml).unwrap();
+    let mut agent = Agent::builder(PROGRAM).arg("--config").arg(&path).start();
+    agent.wait_line(wait::LIMIT, |line| line.contains("listening on"));
+
+    let mut sent = Sent::default();
+    let mut clients: Vec<_> = (0..4).map(|_| SpopClient::connect(address).unwrap()).collect();
+    let reports = || Tally::all(&agent.stdout().all()).len();
+    wait::holds(wait::LIMIT, "four reports", || {
+        let any = usize::try_from(dice.below(8)).unwrap();
+        targets[any].set(mischief::any(&mut dice));
+        for (client, sender) in clients.iter_mut().zip(0..) {
+            let (frames, bytes) = sent.batch(&mut dice, sender, client);
+            client.send(&bytes).unwrap();
+            client.acks(frames).unwrap();
+        }
+        reports() >= 4
+    });
+    let last = end_with(&mut agent, targets.len(), |log, targets| {
+        let mut tallies = Tally::all(&log.all());
+        tallies.retain(|tally| tally.targets.len() == targets);
+        tallies
+    });
+    assert_eq!(last.spop.notifies, sent.notifies);
+    let requests = sent.messages - sent.incomplete;
+    assert_eq!(last.spop.requests, requests);
+    for (account, target) in last.targets.iter().zip(&targets) {
+        println!("{account}");
+        assert!(account.received >= requests, "{account}");
+        let mut copies: Vec<_> = target
+            .requests()
+            .iter()
+            .map(|request| (request.target().to_vec(), request.header("x-shadow").unwrap()))
+            .collect();
+        copies.sort_unstable();
+        let count = copies.len();
+        copies.dedup();
+        assert_eq!(copies.len(), count, "a copy came twice: {account}");
+    }
+}
+
+/// The lines of a target's table.
+fn policy(dice: &mut Dice) -> String {
+    let mut lines = vec!["timeout = { connect = \"1s\", total = \"200ms\" }".to_owned()];
+    let mut maybe = |choices: &[&str]| {
+        let at = usize::try_from(dice.below(2 * choices.len() as u64)).unwrap();
+        lines.extend(choices.get(at).map(|&line| line.to_owned()));
+    };
+    maybe(&[
+        "match = { methods = [\"POST\"] }",
+        "match = { path = [\"/0/*\", \"/1/*\"] }",
+        "match = { headers = { x = \"*\" } }",
+    ]);
+    maybe(&["except = { methods = [\"GET\"] }", "except = { path = \"^/[23]/\" }"]);
+    maybe(&["sample = { percent = 50 }", "sample = { percent = 20, by = \"header:host\" }"]);
+    maybe(&["amplify = 2", "amplify = 5"]);
+    maybe(&["truncated-body = \"send\"", "truncated-body = \"headers-only\""]);
+    maybe(&["max-body = \"1KiB\"", "max-body = \"100B\""]);
+    maybe(&["breaker = { failures = 3, open = \"100ms\", probes = 2 }"]);
+    maybe(&[
+        "limit = { in-flight = 1, queue = 1 }",
+        "limit = { in-flight = 20, queue = 50, queue-bytes = \"64KiB\", max-age = \"300ms\" }",
+        "limit = { in-flight = 20, queue = 50, drop = \"oldest\" }",
+        "limit = { rate = \"100/s\", in-flight = 5 }",
+    ]);
+    lines.join("\n")
 }
 
 /// Ends the senders, also when the test fails before it can.

@@ -11,6 +11,7 @@ use testbed::client::http1;
 use testbed::client::load::{self, Load, Report};
 use testbed::counters::{Tally, Target};
 use testbed::haproxy::{Guide, Haproxy, Version};
+use testbed::lines::Lines;
 use testbed::{ports, wait};
 
 use crate::books;
@@ -278,10 +279,19 @@ impl Scene {
 /// Ends the program, which has so many targets, in order, and gives its last counters, with nothing left
 /// open.
 pub(crate) fn end(agent: &mut Agent, targets: usize) -> Tally {
+    end_with(agent, targets, books::all)
+}
+
+/// [`end`], with another way to read the counters.
+pub(crate) fn end_with(
+    agent: &mut Agent,
+    targets: usize,
+    read: impl Fn(&Lines, usize) -> Vec<Tally>,
+) -> Tally {
     let status = agent.stop(wait::LIMIT);
     assert!(status.success(), "{status}: {:#?}", agent.output().all());
     let books = wait::until(wait::LIMIT, "the last counters", || {
-        books::all(agent.stdout(), targets).into_iter().next_back()
+        read(agent.stdout(), targets).into_iter().next_back()
     });
     for account in &books.targets {
         assert_eq!((account.waiting, account.in_flight), (0, 0), "{account:#?}");
