@@ -71,6 +71,8 @@ pub struct Cli {
 pub enum Command {
     /// Show it working: HAProxy, production, shadow, agent and some traffic, on this machine
     Demo(crate::demo::DemoArgs),
+    /// Look whether a configuration file is right, and what it means
+    Check(crate::check::CheckArgs),
     /// Print SPOP bytes, raw or as hex, so that a person can read them
     Decode(crate::decode::DecodeArgs),
     /// Show how a running agent stands: targets, counters, latencies

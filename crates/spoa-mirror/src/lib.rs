@@ -6,6 +6,8 @@
 
 pub mod admin;
 pub mod agent;
+pub mod ceiling;
+mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Some(Command::Demo(arguments)) => demo::main(&arguments),
         Some(Command::Decode(arguments)) => decode::main(&arguments),
+        Some(Command::Check(arguments)) => check::main(&arguments),
         Some(Command::Status(arguments)) => remote::status(arguments),
         Some(Command::Pause(arguments)) => remote::pause(arguments),
         Some(Command::Resume(arguments)) => remote::resume(arguments),

@@ -81,12 +81,7 @@ fn serve(
         let listeners = listeners(&config, sockets).await?;
         let admin = patiently(|| admin::bind(&config.admin)).await?;
         let plan = Plan {
-            settings: Settings {
-                max_frame_size: config.agent.max_frame_size,
-                max_message_size: config.agent.max_frame_size.max(1 << 20) as usize,
-                fragmentation: true,
-                ack_actions: ack_actions(&config),
-            },
+            settings: settings(&config),
             route: Route {
                 marker: config.marker.clone(),
                 targets: targets.iter().map(|planned| planned.plan.clone()).collect(),
@@ -143,6 +138,16 @@ fn serve(
     // name server does not answer.
     runtime.shutdown_background();
     served
+}
+
+/// What is accepted from HAProxy.
+pub(crate) fn settings(config: &Config) -> Settings {
+    Settings {
+        max_frame_size: config.agent.max_frame_size,
+        max_message_size: config.agent.max_frame_size.max(1 << 20) as usize,
+        fragmentation: true,
+        ack_actions: ack_actions(config),
+    }
 }
 
 fn ack_actions(config: &Config) -> Vec<u8> {

@@ -15,7 +15,7 @@ use crate::config::{
 
 const HIDDEN: &str = "[hidden]";
 
-pub(super) fn config(config: &Config) -> Value {
+pub(crate) fn config(config: &Config) -> Value {
     json!({
         "file": config.file.as_ref().map(|path| path.display().to_string()),
         "agent": {

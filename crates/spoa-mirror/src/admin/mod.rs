@@ -25,6 +25,7 @@ pub mod view;
 
 pub use access::check_access;
 pub use address::AdminAddress;
+pub(crate) use config_view::config as shown;
 pub use listen::{Listener, MAX_CONNECTIONS, bind};
 pub use server::Server;
 pub use tls::check_certificate;

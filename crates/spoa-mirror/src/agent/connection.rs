@@ -26,7 +26,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After a DISCONNECT, how long we wait for HAProxy to close.
 const LINGER: Duration = Duration::from_millis(500);
 /// A stash larger than this is given back once it is empty, in bytes.
-const KEEP_STASH: usize = 64 * 1024;
+pub(crate) const KEEP_STASH: usize = 64 * 1024;
 
 /// Serves `accepted` until it ends, or until the worker winds down.
 pub(super) async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: String) {

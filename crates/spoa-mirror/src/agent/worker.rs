@@ -32,7 +32,7 @@ use crate::target;
 const SWEEP: Duration = Duration::from_millis(100);
 
 /// Bytes of one read from HAProxy.
-const SCRATCH: usize = 64 * 1024;
+pub(crate) const SCRATCH: usize = 64 * 1024;
 
 /// A connection that was idle for so many sweeps may have to make room for others.
 const IDLE_SWEEPS: u64 = 3;

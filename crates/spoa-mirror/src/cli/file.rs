@@ -42,18 +42,6 @@ const KEYS: &[(&str, &str)] = &[
     ("max_answer", "target.max-answer"),
 ];
 
-/// Flags that go together with `--config`: how the process runs, and what has no effect anyway.
-const TOGETHER: &[&str] = &[
-    "config",
-    "runtime",
-    "daemonize",
-    "pidfile",
-    "capability",
-    "libev_backend",
-    "debug",
-    "processing_delay",
-];
-
 impl Cli {
     /// Reads the process's command line.
     ///
@@ -119,6 +107,18 @@ fn log_lost(daemonize: bool, log: &LogConfig) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    /// Flags that go together with `--config`: how the process runs, and what has no effect anyway.
+    const TOGETHER: &[&str] = &[
+        "config",
+        "runtime",
+        "daemonize",
+        "pidfile",
+        "capability",
+        "libev_backend",
+        "debug",
+        "processing_delay",
+    ];
 
     fn read(line: &str) -> Result<Cli, String> {
         let words = std::iter::once("spoa-mirror").chain(line.split_whitespace());

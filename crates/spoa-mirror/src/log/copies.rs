@@ -37,7 +37,7 @@ pub struct CopyLine<'a> {
 }
 
 /// A block is handed over when it has this many bytes.
-const BLOCK: usize = 16 * 1024;
+pub(super) const BLOCK: usize = 16 * 1024;
 
 /// Collects the lines of one worker.
 #[derive(Debug)]

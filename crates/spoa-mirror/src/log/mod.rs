@@ -25,6 +25,9 @@ pub use throttle::{Throttle, suppressed};
 /// kilobytes of copy lines.
 const QUEUE: usize = 1024;
 
+/// What may wait for the writing thread at most, in bytes.
+pub(crate) const QUEUED_BYTES: usize = QUEUE * copies::BLOCK;
+
 /// What the writing thread is told.
 enum Order {
     Info(Vec<u8>),

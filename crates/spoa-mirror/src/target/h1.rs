@@ -29,7 +29,7 @@ use crate::outcome::{Answer, Failure};
 const FRESH: Duration = Duration::from_millis(50);
 
 /// A buffer larger than this is not kept for the next copy, in bytes.
-const KEEP_BUFFER: usize = 64 * 1024;
+pub(super) const KEEP_BUFFER: usize = 64 * 1024;
 
 pub(super) struct Connection {
     stream: OwnedWriteHalf,

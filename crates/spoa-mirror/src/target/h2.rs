@@ -23,7 +23,7 @@ use crate::outcome::{Answer, DropReason, Failure};
 pub(super) const MAX_CONNECTIONS: usize = 4;
 
 /// Copies under way at once on a connection: what servers commonly allow.
-const MAX_STREAMS: usize = 100;
+pub(super) const MAX_STREAMS: usize = 100;
 
 /// A connection from which nothing was heard for this time is asked whether it is still there. Servers
 /// that are strict about it allow few such questions in a row.

@@ -103,6 +103,16 @@ pub struct Context {
     pub log: RefCell<CopyLog>,
 }
 
+/// What each worker keeps for reading answers, in bytes.
+pub(crate) const WORKER_BYTES: usize = 2 * SCRATCH;
+/// What an HTTP/1 connection holds at most besides a copy and TLS, in bytes: an answer's head, a buffer
+/// for the next copy.
+pub(crate) const CONNECTION_BYTES: usize = response::MAX_HEAD + h1::KEEP_BUFFER;
+/// HTTP/2 connections that each worker keeps to a target.
+pub(crate) const HTTP2_CONNECTIONS: usize = h2::MAX_CONNECTIONS;
+/// Copies under way on each of them.
+pub(crate) const HTTP2_STREAMS: usize = h2::MAX_STREAMS;
+
 /// Bytes of one read from a target.
 const SCRATCH: usize = 32 * 1024;
 

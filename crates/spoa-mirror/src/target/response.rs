@@ -40,7 +40,7 @@ pub enum End {
 }
 
 /// The longest head, chunk-size line or trailer section, in bytes.
-const MAX_HEAD: usize = 64 * 1024;
+pub(super) const MAX_HEAD: usize = 64 * 1024;
 /// The most header fields in a head.
 const MAX_HEADERS: usize = 128;
 

@@ -88,11 +88,8 @@ fn read_one<'a>(
         }
     }
     let known = url.is_some();
-    // What is said about a URL that is not there is not said about its TLS as well.
-    reader.set_incomplete(!known);
     let target = TargetConfig::new(name.unwrap_or_default(), url.unwrap_or_else(nowhere));
     let target = read(&mut section, config, target);
-    reader.set_incomplete(false);
     reach::check(&section, &target);
     known.then_some(target)
 }
