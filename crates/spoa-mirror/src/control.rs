@@ -417,7 +417,8 @@ fn compare(old: &Config, new: &Config, known: &[Planned], targets: &[Planned]) -
         ("agent.workers", old.agent.workers != new.agent.workers),
         ("agent.ack-unset-var", old.agent.ack_unset_var != new.agent.ack_unset_var),
         ("agent.grace", old.grace != new.grace),
-        ("agent.runtime", old.runtime != new.runtime),
+        // Left out of the file, it may stand on the command line.
+        ("agent.runtime", new.runtime.is_some() && old.runtime != new.runtime),
         ("admin", old.admin != new.admin),
         ("log", old.log != new.log || old.monitor_interval != new.monitor_interval),
     ] {
