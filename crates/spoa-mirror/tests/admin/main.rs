@@ -10,5 +10,6 @@ mod documentation;
 mod draining;
 mod limits;
 mod reading;
+mod reload;
 #[path = "../running/mod.rs"]
 mod running;
