@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod policy;
 pub mod remote;
 pub mod serve;
+mod survive;
 pub mod target;
 
 use std::io::{IsTerminal as _, Write as _};

@@ -4,20 +4,20 @@
 //! client's request until the ACK. Only then are the requests offered to the targets.
 
 use std::io::{self, ErrorKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use spop_proto::{Connection as Protocol, Error, Event, Notify, Status};
 use tokio::time::{timeout, timeout_at};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::engines;
 use super::stream::{Accepted, Stream};
 use super::worker::Worker;
 use crate::exchange::{Completeness, Exchange, Facts};
 use crate::policy::Request;
+use crate::survive::{caught, caught_future};
 
 /// A connection that does not say HELLO in this time is closed.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,9 +51,11 @@ pub(super) async fn serve(worker: Rc<Worker>, accepted: Accepted, peer: String) 
         stream,
         peer,
     };
-    if let Err(error) = connection.run().await {
+    match caught_future(connection.run()).await {
+        Some(Ok(())) => {}
         // HAProxy resets the connection after a health check, and when a client goes away.
-        debug!("{}: {error}", connection.peer);
+        Some(Err(error)) => debug!("{}: {error}", connection.peer),
+        None => warn!("{}: the program panicked; please report it", connection.peer),
     }
     worker.leave(key);
 }
@@ -301,8 +303,7 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
         let request = Request::new(&exchange, facts, completeness, worker.chance.draw());
         for target in &active.targets {
             // A defect must cost one copy, not the connection and all the requests that wait on it.
-            let offer = AssertUnwindSafe(|| target.offer(&request));
-            if catch_unwind(offer).is_err() {
+            if caught(|| target.offer(&request)).is_none() {
                 target.count_panic();
             }
         }

@@ -7,21 +7,24 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use spop_proto::Settings;
-use testbed::backend::Recorder;
+use testbed::backend::{Behaviour, Recorder, Response, h2};
 use testbed::spop_client::{Request, SpopClient};
 use testbed::wait;
 
 use super::stream::Accepted;
 use super::{Plan, Route, TargetPlan, Workers};
 use crate::config::tests_support::target;
-use crate::config::{CopyLines, LogConfig, LogFormat, Marker};
+use crate::config::{CopyLines, HttpVersion, LogConfig, LogFormat, Marker, TargetConfig};
 use crate::log::Sink;
 use crate::outcome::{Failure, Tally};
 use crate::target::{Shared, resolve};
 
 /// A worker with this target, and a connection to it.
 fn start(recorder: &Recorder) -> (Workers, SpopClient) {
-    let config = target(&recorder.url());
+    start_with(target(&recorder.url()))
+}
+
+fn start_with(config: TargetConfig) -> (Workers, SpopClient) {
     let marker = Marker { name: Some("x-shadow".to_owned()), max_hops: 1 };
     let (_, addresses) = resolve::resolver(&config.url.host, config.url.port);
     let shared = Arc::new(Shared::new(config, marker.clone()));
@@ -97,4 +100,86 @@ fn one_while_an_answer_is_read() {
     assert!(tally.adds_up(), "{tally}");
     assert_eq!((tally.received, internal(&tally)), (3, 1), "{tally}");
     assert_eq!(tally.answered().map(|(_, count)| count).sum::<u64>(), 2, "{tally}");
+}
+
+/// Asserts that of `received` requests so many met a defect, and all others were answered.
+#[track_caller]
+fn assert_cost(tally: &Tally, received: u64, defects: u64) {
+    assert!(tally.adds_up(), "{tally}");
+    assert_eq!((tally.received, internal(tally)), (received, defects), "{tally}");
+    let answered: u64 = tally.answered().map(|(_, count)| count).sum();
+    assert_eq!(answered, received - defects, "{tally}");
+}
+
+/// It is met by the task of a new connection, which what waits is sent by.
+#[test]
+fn one_while_a_copy_that_waited_is_sent() {
+    let recorder = Recorder::start();
+    let (workers, mut client) = start(&recorder);
+    let messages = [&b"SEND-DEFECT"[..], b"GET", b"SEND-DEFECT", b"GET"].map(|m| payload(m, "/"));
+    client.notify(1, 1, &messages.concat()).unwrap();
+    client.acks(1).unwrap();
+    recorder.wait_count(2, wait::LIMIT);
+    // Timeouts and idle connections are looked after as before.
+    client.notify(2, 1, &payload(b"GET", "/")).unwrap();
+    client.acks(1).unwrap();
+    recorder.wait_count(3, wait::LIMIT);
+    assert_cost(&end(workers), 5, 2);
+}
+
+/// It is met by the sweep.
+#[test]
+fn one_while_an_old_copy_is_dropped() {
+    let slow = Behaviour::delay(Duration::from_millis(400), Behaviour::respond(Response::ok("")));
+    let recorder = Recorder::with(slow);
+    let mut config = target(&recorder.url());
+    config.limits.in_flight = 1;
+    config.limits.max_age = Duration::from_millis(50);
+    let (workers, mut client) = start_with(config);
+    for (number, method) in [&b"GET"[..], b"OLD-DEFECT"].into_iter().enumerate() {
+        client.notify(number as u64, 1, &payload(method, "/")).unwrap();
+        client.acks(1).unwrap();
+        // Under way, so that the other one waits.
+        recorder.wait_count(1, wait::LIMIT);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let handle = workers.handle();
+    wait::holds(wait::LIMIT, "the old copy to be met, and the other one answered", || {
+        let tally = runtime.block_on(handle.snapshot()).targets.into_values().next().unwrap();
+        assert!(tally.adds_up(), "{tally}");
+        internal(&tally) == 1 && tally.in_flight == 0
+    });
+    client.notify(3, 1, &payload(b"GET", "/")).unwrap();
+    client.acks(1).unwrap();
+    recorder.wait_count(2, wait::LIMIT);
+    drop(handle);
+    assert_cost(&end(workers), 3, 1);
+}
+
+#[test]
+fn one_on_an_http2_stream() {
+    let recorder = h2::Recorder::start(h2::Behaviour::Respond(200, Vec::new()));
+    let mut config = target(&format!("http://{}", recorder.address()));
+    config.http = HttpVersion::Http2;
+    let (workers, mut client) = start_with(config);
+    for round in 0..3 {
+        let messages = [&b"GET"[..], b"LATE-DEFECT", b"GET"].map(|method| payload(method, "/"));
+        client.notify(round, 1, &messages.concat()).unwrap();
+        client.acks(1).unwrap();
+    }
+    assert_cost(&end(workers), 9, 3);
+}
+
+/// Each costs the copy that a connection would have been for.
+#[test]
+fn one_while_connecting() {
+    let recorder = Recorder::start();
+    let mut config = target(&recorder.url());
+    config.name = "DEFECT".to_owned();
+    let (workers, mut client) = start_with(config);
+    for round in 0..3 {
+        client.notify(round, 1, &payload(b"GET", "/")).unwrap();
+        client.acks(1).unwrap();
+    }
+    assert_cost(&end(workers), 3, 3);
 }

@@ -26,6 +26,7 @@ use crate::exchange::Incomplete;
 use crate::log::{CopyLog, Sink, Throttle, suppressed};
 use crate::outcome::{SpopTally, Tally};
 use crate::policy::sample::Chance;
+use crate::survive::caught;
 use crate::target;
 
 /// Timeouts and ages are looked at this often.
@@ -471,7 +472,8 @@ async fn work(worker: Rc<Worker>, mut orders: mpsc::Receiver<Order>) {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            sweeper.sweep();
+            // Timeouts must go on.
+            let _ = caught(|| sweeper.sweep());
         }
     });
     while let Some(order) = orders.recv().await {
@@ -483,8 +485,9 @@ async fn work(worker: Rc<Worker>, mut orders: mpsc::Receiver<Order>) {
                 let _ = tell.send(worker.snapshot());
             }
             Order::Route(route, done) => {
-                worker.lineup.change(&route);
-                let _ = done.send(worker.snapshot());
+                if caught(|| worker.lineup.change(&route)).is_some() {
+                    let _ = done.send(worker.snapshot());
+                }
             }
             Order::WindDown { deadline, hurry, done } => {
                 let ending = wind_down(&worker, deadline, &hurry);

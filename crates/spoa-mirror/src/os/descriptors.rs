@@ -46,7 +46,7 @@ fn for_haproxy(room: usize) -> usize {
 
 fn share_of(config: &Config, open_files: u64) -> usize {
     let room = room(config, open_files);
-    let shares = config.targets.len().max(1) * config.agent.workers;
+    let shares = config.targets.len().max(1);
     ((room - room / 3) / shares).max(1)
 }
 

@@ -82,10 +82,20 @@ impl Tally {
     /// Whether every copy is accounted for.
     #[must_use]
     pub fn adds_up(&self) -> bool {
-        let sum = self.answered.iter().sum::<u64>()
+        self.received == self.accounted()
+    }
+
+    /// Copies of which nobody knows any more.
+    pub(crate) fn missing(&self) -> u64 {
+        self.received.saturating_sub(self.accounted())
+    }
+
+    fn accounted(&self) -> u64 {
+        self.answered.iter().sum::<u64>()
             + self.failed.iter().sum::<u64>()
-            + self.dropped.iter().sum::<u64>();
-        self.received == sum + self.waiting + self.in_flight
+            + self.dropped.iter().sum::<u64>()
+            + self.waiting
+            + self.in_flight
     }
 
     /// Adds another worker's counters for the same target.

@@ -60,6 +60,11 @@ impl ConnectError {
         Self::new(failure, format_args!("{address}: {error}"))
     }
 
+    /// The attempt met a defect in this program.
+    pub(super) fn defect() -> Self {
+        Self::new(Failure::Internal, "the program panicked; please report it")
+    }
+
     /// Whether it is the address that failed, and not something at this end.
     fn concerns_address(&self) -> bool {
         !matches!(self.failure, Failure::NoDescriptor | Failure::NoLocalPort)
@@ -152,6 +157,8 @@ impl Connector {
     /// last. Each gets its share of the time, so that one that does not answer leaves some to the
     /// next.
     pub(super) async fn connect(&self) -> Result<Link, ConnectError> {
+        #[cfg(test)]
+        assert_ne!(self.shared.config.name, "DEFECT", "a defect that a test wants");
         let config = &self.shared.config;
         let deadline = Instant::now() + config.connect_timeout;
         let known = Arc::clone(&self.addresses.borrow());

@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -19,10 +18,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::answer::Settled;
 use super::keep::Keep;
+use super::limits::slots::Slot;
 use super::response::{Answered, End, Progress, ResponseReader};
 use super::{Copy, Target};
 use crate::config::TargetConfig;
 use crate::outcome::{Answer, Failure};
+use crate::survive::caught;
 
 /// A connection idle for longer is looked at before it is used: the target may have closed it, and
 /// the news may not have been read yet.
@@ -37,6 +38,8 @@ pub(super) struct Connection {
     state: RefCell<State>,
     keep: Keep,
     key: Cell<usize>,
+    /// Its place among the connections of all workers.
+    _slot: Slot,
 }
 
 struct State {
@@ -64,6 +67,7 @@ impl Connection {
         stream: TcpStream,
         tls: Option<Box<ClientConnection>>,
         keep: Keep,
+        slot: Slot,
     ) -> (Self, OwnedReadHalf) {
         let (reader, writer) = stream.into_split();
         let connection = Self {
@@ -79,6 +83,7 @@ impl Connection {
             }),
             keep,
             key: Cell::new(usize::MAX),
+            _slot: slot,
         };
         (connection, reader)
     }
@@ -233,11 +238,11 @@ impl io::Write for Raw<'_> {
 /// Reads answers until the connection ends, then takes it off the target's books.
 pub(super) async fn run(target: Rc<Target>, connection: Rc<Connection>, mut reader: OwnedReadHalf) {
     // A copy may wait for this very connection.
-    target.pump();
+    target.survive(|| target.pump());
     let Over { failure, detail } = std::future::poll_fn(|cx| {
         // A defect must cost one copy, and leave the books in order.
-        let polled = AssertUnwindSafe(|| poll(cx, &target, &connection, &mut reader));
-        catch_unwind(polled).unwrap_or(Poll::Ready(Failure::Internal.into()))
+        caught(|| poll(cx, &target, &connection, &mut reader))
+            .unwrap_or(Poll::Ready(Failure::Internal.into()))
     })
     .await;
     let under_way = {
@@ -245,16 +250,19 @@ pub(super) async fn run(target: Rc<Target>, connection: Rc<Connection>, mut read
         state.ended = true;
         state.under_way.take()
     };
-    if let Some(under_way) = under_way {
+    if let Some(mut under_way) = under_way {
         let time = under_way.started.elapsed();
         let failure = if time > target.shared.config.timeout { Failure::Timeout } else { failure };
         let mut settled = Settled::failed(failure, time);
         settled.status = connection.state.borrow().reader.answered().status;
         settled.sent = under_way.written as u64;
         settled.detail = detail;
-        target.settle(&under_way.copy, &settled);
+        target.survive(|| target.settle(&mut under_way.copy, &settled));
     }
-    target.forget(&connection);
+    target.survive(|| target.forget(&connection));
+    if failure == Failure::Internal {
+        target.count_panic();
+    }
 }
 
 /// What the end of a connection means for the copy under way, if there is one.
@@ -286,8 +294,7 @@ fn poll(
         }
         #[cfg(test)]
         if let Some(under_way) = &state.under_way {
-            let late = under_way.copy.bytes.starts_with(b"LATE-DEFECT ");
-            assert!(!late, "a defect that a test wants");
+            under_way.copy.defect("LATE-DEFECT");
         }
     }
     if let Err(error) = write_rest(cx, connection) {
@@ -309,8 +316,8 @@ fn poll(
         };
         match read {
             Read::More => {}
-            Read::Settled { copy, settled, keep_alive } => {
-                target.settle(&copy, &settled);
+            Read::Settled { mut copy, settled, keep_alive } => {
+                target.settle(&mut copy, &settled);
                 let mut state = connection.state.borrow_mut();
                 let now = Instant::now();
                 state.idle_since = now;
@@ -483,11 +490,11 @@ fn at_end(target: &Rc<Target>, connection: &Connection) -> Failure {
         End::Incomplete => Failure::IncompleteAnswer,
         End::Whole => {
             let answered = state.reader.answered();
-            if let Some(under_way) = state.under_way.take() {
+            if let Some(mut under_way) = state.under_way.take() {
                 drop(state);
                 let time = under_way.started.elapsed();
                 let settled = answer(&under_way, answered, time, false, false);
-                target.settle(&under_way.copy, &settled);
+                target.settle(&mut under_way.copy, &settled);
             }
             Failure::Closed
         }

@@ -18,6 +18,7 @@ use super::answer::Settled;
 use super::keep::Keep;
 use super::{Copy, Target};
 use crate::outcome::{Answer, DropReason, Failure};
+use crate::survive::caught_future;
 
 /// Connections to one target from one worker; each carries many copies.
 pub(super) const MAX_CONNECTIONS: usize = 4;
@@ -143,14 +144,14 @@ pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, mut copy: C
         return;
     };
     connection.active.set(connection.active.get() + 1);
-    target.took_off();
     let (target, connection) = (Rc::clone(target), Rc::clone(connection));
     spawn_local(async move {
         let started = Instant::now();
         let deadline = started + target.shared.config.timeout;
         let exchange = exchange(&target, &connection, &copy, request, started);
-        let sent = match timeout_at(deadline.into(), exchange).await {
-            Ok(sent) => sent,
+        let sent = match timeout_at(deadline.into(), caught_future(exchange)).await {
+            Ok(Some(sent)) => sent,
+            Ok(None) => Sent::Settled(failed(Failure::Internal, started)),
             Err(_) => Sent::Settled(failed(Failure::Timeout, started)),
         };
         connection.active.set(connection.active.get() - 1);
@@ -167,9 +168,8 @@ pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, mut copy: C
                     target.retire_h2(&connection);
                 }
                 copy.resent += 1;
-                target.landed();
                 target.put_back(copy);
-                target.pump();
+                target.survive(|| target.pump());
                 return;
             }
             Sent::NotAtAll { usable } => {
@@ -180,8 +180,8 @@ pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, mut copy: C
         if !usable {
             target.retire_h2(&connection);
         }
-        target.settle(&copy, &settled);
-        target.pump();
+        target.survive(|| target.settle(&mut copy, &settled));
+        target.survive(|| target.pump());
     });
 }
 
@@ -204,6 +204,8 @@ async fn exchange(
     let Ok(mut requests) = connection.requests.clone().ready().await else {
         return not_sent(connection, started);
     };
+    #[cfg(test)]
+    copy.defect("LATE-DEFECT");
     let body = copy.bytes.get(copy.layout.body.clone()).unwrap_or_default();
     let Ok((response, mut stream)) = requests.send_request(request, body.is_empty()) else {
         return not_sent(connection, started);

@@ -104,8 +104,8 @@ impl Adaptive {
         let count = self.count.swap(0, Relaxed);
         let sum = self.sum.swap(0, Relaxed);
         self.begun.store(nanos(now), Relaxed);
-        if count > 0 {
-            let mean = Duration::from_nanos(sum / count).as_secs_f64();
+        if let Some(mean) = sum.checked_div(count) {
+            let mean = Duration::from_nanos(mean).as_secs_f64();
             self.end_round(mean.max(1e-9), lasted.as_secs_f64(), in_flight, most);
         }
         self.ending.store(false, Release);

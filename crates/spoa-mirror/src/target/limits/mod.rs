@@ -4,3 +4,4 @@
 pub mod adaptive;
 pub mod breaker;
 pub mod rate;
+pub mod slots;
