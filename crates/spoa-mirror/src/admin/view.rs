@@ -1,7 +1,7 @@
 //! How the agent stands, as the API writes it and `spoa-mirror status` reads it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -83,8 +83,24 @@ pub struct TargetView {
     pub settings: SettingsView,
     /// Which of them were set by hand, and hold until the agent ends.
     pub overrides: Vec<String>,
+    /// The circuit breaker, where there is one.
+    pub breaker: Option<BreakerView>,
+    /// Copies that may be under way while the target is slow, where that is adapted.
+    pub adaptive_in_flight: Option<usize>,
     /// What became of its requests.
     pub counters: CountersView,
+}
+
+/// A target's circuit breaker.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct BreakerView {
+    /// `closed`: copies are sent; `open`: the target is left alone; `half-open`: a few are tried.
+    #[schema(example = "closed")]
+    pub state: String,
+    /// For how long.
+    pub lasts_seconds: f64,
+    /// How often it opened since the target was configured.
+    pub opened: u64,
 }
 
 /// The settings of a target that may change while it works.
@@ -246,6 +262,12 @@ impl From<&TargetStatus> for TargetView {
                 max_age: time(live.max_age()),
             },
             overrides: names(&status.overrides),
+            breaker: status.shared.breaker(Instant::now()).map(|breaker| BreakerView {
+                state: breaker.state.label().to_owned(),
+                lasts_seconds: breaker.lasts.as_secs_f64(),
+                opened: breaker.opened,
+            }),
+            adaptive_in_flight: status.shared.adaptive_limit(),
             counters: (&status.tally).into(),
         }
     }

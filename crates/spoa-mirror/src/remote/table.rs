@@ -143,6 +143,12 @@ fn state(target: &TargetView) -> String {
     } else {
         words.push("copies".to_owned());
     }
+    if let Some(breaker) = target.breaker.as_ref().filter(|breaker| breaker.state != "closed") {
+        words.push(format!("(breaker {} for {})", breaker.state, short(breaker.lasts_seconds)));
+    }
+    if let Some(limit) = target.adaptive_in_flight.filter(|&l| l < settings.in_flight) {
+        words.push(format!("(adapted to {limit} in flight)"));
+    }
     if !target.overrides.is_empty() {
         words.push(format!("(by hand: {})", target.overrides.join(", ")));
     }
@@ -248,6 +254,8 @@ mod tests {
                     "in_flight": 10, "queue": 10, "queue_bytes": 10, "max_age": "5s",
                 },
                 "overrides": ["sample_percent"],
+                "breaker": {"state": "open", "lasts_seconds": 2.5, "opened": 1},
+                "adaptive_in_flight": 4,
                 "counters": {
                     "received": received, "answered": {"2xx": fast, "5xx": 1}, "failed": {},
                     "dropped": {"not-sampled": 3}, "answers_cut": 0, "waiting": 1, "in_flight": 2,
@@ -268,7 +276,7 @@ spoa-mirror 1.2.3, serving for 1 h 1 min
 HAProxy: 2 connections, 107 requests, ACK delay p50 4.0 ms, p99 5.0 ms, 4 protocol errors
 
 target   received  /s  answered  failed  dropped  waiting  in flight     p50     p99  state
-staging       107   -       101       0        3        1          2  4.0 ms  5.0 ms  12.5 % (by hand: sample_percent)
+staging       107   -       101       0        3        1          2  4.0 ms  5.0 ms  12.5 % (breaker open for 2.5 s) (adapted to 4 in flight) (by hand: sample_percent)
     answered: 2xx 100, 5xx 1; dropped: not-sampled 3
 ";
         assert_eq!(shown, expected);

@@ -13,6 +13,7 @@ use testbed::{ports, wait};
 
 use super::api::{ask_over, request, unix};
 use super::running::mirror::{Mirror, PROGRAM};
+use super::running::spop::Peer;
 
 const TOKEN: &str = "correct-horse-battery-staple";
 
@@ -142,6 +143,31 @@ fn the_command_line_asks_over_tls_with_a_token() {
         let told = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(told.contains(advice) && !told.contains(TOKEN), "{told}");
     }
+}
+
+#[test]
+fn an_open_breaker_is_shown() {
+    let (admin, nobody) = (ports::free_addr(), ports::free_addr());
+    let mirror = Mirror::configured(&format!(
+        "[admin]\nlisten = \"{admin}\"\n\n[[target]]\nname = \"dead\"\nurl = \"http://{nobody}\"\n\
+         breaker = {{ failures = 2, open = \"1h\" }}\n"
+    ));
+    let breaker = || {
+        let asked = request("GET /api/v1/targets/dead", &[], "");
+        let answer = http1::exchange(admin, asked.as_bytes()).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap()["breaker"].clone()
+    };
+    assert_eq!(breaker()["state"], "closed");
+    let mut peer = Peer::greeted(mirror.address);
+    for stream in 1..=5 {
+        peer.mirror(stream, "/");
+    }
+    wait::holds(wait::LIMIT, "the breaker opens", || breaker()["state"] == "open");
+    assert_eq!(breaker()["opened"], 1);
+    let place = admin.to_string();
+    let shown = Command::new(PROGRAM).args(["status", "--admin", &place]).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("(breaker open for "), "{shown}");
 }
 
 /// Runs the program with this configuration file, which it must refuse; gives what it says.
