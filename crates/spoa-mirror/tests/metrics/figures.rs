@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use spop_proto::{Flags, FrameType, Value, encode_frame};
+use testbed::agent::Signal;
 use testbed::backend::h2;
 use testbed::backend::{Behaviour, Recorder, Response};
 use testbed::client::http1;
@@ -243,6 +244,48 @@ fn an_http2_target_has_the_same_figures() {
     let connections = u32::try_from(server.connections()).unwrap();
     assert!(equal(target("connections_opened_total"), f64::from(connections)));
     assert!(equal(target("connections"), f64::from(connections)));
+}
+
+#[test]
+fn counters_survive_reloads_and_those_are_counted() {
+    let (kept, removed) = (Recorder::start(), Recorder::start());
+    let admin = ports::free_addr();
+    let target = |name: &str, recorder: &Recorder| {
+        format!("[[target]]\nname = \"{name}\"\nurl = \"{}\"\n", recorder.url())
+    };
+    let head = format!("[admin]\nlisten = \"{admin}\"\n");
+    let (one, other) = (target("kept", &kept), target("removed", &removed));
+    let mut mirror = Mirror::configured(&format!("{head}{one}{other}"));
+    let mut peer = Peer::greeted(mirror.address);
+    for number in 1..=3 {
+        peer.mirror(number, "/");
+    }
+    let settled = |scrape: &Scrape, requests: f64| {
+        scrape.assert_sound();
+        equal(scrape.sum("spoa_mirror_target_answered_total", &[]), requests)
+    };
+    let scrape_when = |what: &str, condition: &dyn Fn(&Scrape) -> bool| {
+        wait::until(wait::LIMIT, what, || Some(Scrape::of(admin)).filter(condition))
+    };
+    let before = scrape_when("all answers", &|scrape| settled(scrape, 6.0));
+
+    let reloads = "spoa_mirror_config_reloads_total";
+    mirror.reconfigure(&format!("{head}{one}"));
+    mirror.process.signal(Signal::SIGHUP);
+    let done = format!("{reloads}{{result=\"done\"}}");
+    scrape_when("the reload", &|scrape| scrape.count(&done) == 1);
+    peer.mirror(4, "/");
+    let after = scrape_when("one more answer", &|scrape| settled(scrape, 7.0));
+    after.assert_grown_since(&before);
+    assert_eq!(after.count("spoa_mirror_target_received_total{target=\"removed\"}"), 3);
+    assert!(!after.samples.contains_key("spoa_mirror_target_paused{target=\"removed\"}"));
+    assert_eq!(after.count("spoa_mirror_config_last_reload_successful"), 1);
+
+    mirror.reconfigure(&format!("{head}{one}nonsense = 1\n"));
+    mirror.process.signal(Signal::SIGHUP);
+    let failed = format!("{reloads}{{result=\"failed\"}}");
+    let after = scrape_when("the failed reload", &|scrape| scrape.count(&failed) == 1);
+    assert_eq!(after.count("spoa_mirror_config_last_reload_successful"), 0);
 }
 
 #[test]

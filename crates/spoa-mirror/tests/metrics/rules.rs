@@ -181,7 +181,6 @@ fn rules_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
     let unasked: Vec<_> = CATALOGUE.iter().map(|m| m.name).filter(|name| !shown(name)).collect();
     let expected = [
         "spoa_mirror_draining",
-        "spoa_mirror_log_lost_total",
         "spoa_mirror_spop_connections_limit",
         "spoa_mirror_spop_health_checks_total",
         "spoa_mirror_spop_acks_total",

@@ -71,6 +71,8 @@ catalogue! {
         "Reloads of the configuration: `done`, or `failed`, which changed nothing.";
     LAST_RELOAD_SUCCESSFUL: Gauge "spoa_mirror_config_last_reload_successful" []
         "1 if the last reload was done or there was none, 0 if it failed.";
+    MEMORY_CEILING: Gauge "spoa_mirror_memory_ceiling_bytes" ["traffic"]
+        "The most memory that the configuration allows, as `spoa-mirror check` computes it: `any`, whatever is sent, or `usual`, with HAProxy 3.1 or later and its `tune.bufsize` unchanged.";
     LOG_LOST: Counter "spoa_mirror_log_lost_total" []
         "Log lines, and blocks of lines about copies, that were dropped because too many came at once or nobody read them.";
 

@@ -12,6 +12,7 @@ use std::fmt;
 use prometheus::TextEncoder;
 use prometheus::proto;
 
+use crate::ceiling::Ceiling;
 use crate::control::{Status, TargetStatus};
 use crate::outcome::{self, Scale, Tally};
 
@@ -79,6 +80,11 @@ fn agent(page: &mut Page, status: &Status) {
         family.number(&["done"], reloads.done).number(&["failed"], reloads.failed);
     });
     page.number(&catalogue::LAST_RELOAD_SUCCESSFUL, u64::from(reloads.error.is_empty()));
+    page.add(&catalogue::MEMORY_CEILING, |family| {
+        family
+            .number(&["any"], Ceiling::of(&status.config).bytes())
+            .number(&["usual"], Ceiling::usual(&status.config).bytes());
+    });
     page.number(&catalogue::LOG_LOST, status.snapshot.lost_lines);
 }
 
