@@ -1,6 +1,6 @@
 //! More load than targets can take, for a while: a good target gets everything, every other one costs its
-//! own copies and says why, production notices nothing, and memory stays under what the configuration
-//! allows.
+//! own copies and says why, production notices nothing, and memory stays under the ceiling that `check`
+//! computes.
 //!
 //! `SPOA_MIRROR_SOAK_SECONDS` sets how long it goes on (`scripts/soak.sh`).
 #![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
@@ -14,6 +14,9 @@ mod running;
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+use tempfile::TempDir;
+use testbed::agent::Agent;
 use testbed::backend::{Behaviour, Blackhole, Recorder, Response};
 use testbed::client::load::{Load, Report};
 use testbed::counters::{Tally, Target};
@@ -21,7 +24,7 @@ use testbed::haproxy::{Guide, Haproxy, Version};
 use testbed::{ports, wait};
 
 use dice::Dice;
-use running::mirror::Mirror;
+use running::mirror::{Mirror, PROGRAM};
 
 /// Clients that send their next request when the last one is answered.
 const CLIENTS: usize = 8;
@@ -39,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const IN_FLIGHT: u64 = 64;
 const QUEUE_BYTES: u64 = 4 << 20;
 
+/// Files that the program may open: the ceiling counts the connections that HAProxy could open.
+const FILES: u64 = 1000;
+
 /// A target's name, the lines of its table, what ends its copies, and what must have done so.
 struct Part {
     name: &'static str,
@@ -55,7 +61,7 @@ const CUT: &str = "truncated-body";
 const PARTS: &[Part] = &[
     Part {
         name: "good",
-        table: "limit = { queue = 1000000, max-age = \"1h\" }",
+        table: "limit = { queue = 10000, max-age = \"1h\" }",
         answered: &["2xx"],
         failed: &[],
         dropped: &[CUT],
@@ -71,7 +77,7 @@ const PARTS: &[Part] = &[
     },
     Part {
         name: "heavy",
-        table: "limit = { in-flight = 16, queue = 1000000, queue-bytes = \"32KiB\", max-age = \"1h\" }",
+        table: "limit = { in-flight = 16, queue = 10000, queue-bytes = \"32KiB\", max-age = \"1h\" }",
         answered: &["2xx"],
         failed: &[],
         dropped: &[CUT, "queue-bytes"],
@@ -84,6 +90,14 @@ const PARTS: &[Part] = &[
         failed: &[],
         dropped: &[CUT, "queue-full", "too-old"],
         expected: &["2xx", "too-old"],
+    },
+    Part {
+        name: "limited",
+        table: "limit = { rate = \"50/s\" }",
+        answered: &["2xx"],
+        failed: &[],
+        dropped: &[CUT, "rate-limit"],
+        expected: &["2xx", "rate-limit"],
     },
     Part {
         name: "dead",
@@ -100,6 +114,14 @@ const PARTS: &[Part] = &[
         failed: &["connect-timeout"],
         dropped: &[CUT, "queue-full", "too-old"],
         expected: &["connect-timeout", "queue-full"],
+    },
+    Part {
+        name: "given-up",
+        table: "breaker = { failures = 5, open = \"1s\" }\nlimit = { in-flight = 8, queue = 20 }",
+        answered: &[],
+        failed: &["connect-refused"],
+        dropped: &[CUT, "queue-full", "too-old", "breaker-open"],
+        expected: &["connect-refused", "breaker-open"],
     },
     Part {
         name: "hostile",
@@ -152,7 +174,7 @@ impl Cast {
     fn url(&self, name: &str) -> String {
         match name {
             "slow" | "heavy" | "late" => self.slow.url(),
-            "dead" => self.dead.clone(),
+            "dead" | "given-up" => self.dead.clone(),
             "deaf" => format!("http://{}", self.deaf.address()),
             "hostile" => self.hostile.url(),
             _ => self.good.url(),
@@ -198,8 +220,10 @@ fn production_notices_nothing_and_the_books_say_why() {
         .behaviour(Behaviour::respond(Response::ok("production")))
         .record(false)
         .start();
-    let mut mirror = Mirror::configured(&cast.toml());
-    let ceiling = ceiling();
+    let builder = Agent::builder(PROGRAM).with_nofile_limit(FILES);
+    let directory = TempDir::new().unwrap();
+    let mut mirror = Mirror::configured_at(ports::free_addr(), builder, directory, &cast.toml());
+    let ceiling = ceiling(&mirror);
     let haproxy = Guide::new(production.address())
         .agent(mirror.address)
         .processing("5s")
@@ -230,6 +254,10 @@ fn production_notices_nothing_and_the_books_say_why() {
     for part in PARTS {
         part.check(last.named(part.name), sent);
     }
+    // 50 each second, and what had been saved up.
+    let limited = last.named("limited").answers();
+    let most = 50 * (elapsed.as_secs() + 3);
+    assert!(limited <= most, "{limited} copies, {most} at most");
 }
 
 /// Load for a while, during which the hostile target changes its mind again and again; the numbers of its
@@ -304,13 +332,15 @@ impl Looked {
     }
 }
 
-/// The most resident memory, in bytes, by what the configuration allows: what waits and what is under way,
-/// each copy's buffer at most twice as large as the copy, and what a connection keeps.
-fn ceiling() -> u64 {
-    /// The program, its stacks, runtimes and read buffers, built without optimisation.
-    const PROGRAM: u64 = 24 << 20;
-    /// The longest copy, and what a connection keeps for reuse.
-    const UNDER_WAY: u64 = 2 * (16 << 10) + ((64 + 2 * 64) << 10);
-    let targets = PARTS.len() as u64;
-    PROGRAM + 2 * targets * QUEUE_BYTES + targets * IN_FLIGHT * UNDER_WAY
+/// The most memory that the program may take with its configuration and HAProxy's usual buffers, in bytes,
+/// as `check` says.
+fn ceiling(mirror: &Mirror) -> u64 {
+    let mut check = Agent::builder(PROGRAM)
+        .with_nofile_limit(FILES)
+        .args(["check", "--json", "--config"])
+        .arg(mirror.configuration())
+        .start();
+    assert!(check.wait_exit(wait::LIMIT).success());
+    let answer: Value = serde_json::from_str(&check.stdout().all().concat()).unwrap();
+    answer["memory_usual"]["bytes"].as_u64().unwrap_or_else(|| panic!("{answer:#}"))
 }
