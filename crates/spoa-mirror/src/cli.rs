@@ -43,7 +43,8 @@ Signals: TERM and INT end the agent after copies under way got --grace; a second
 USR1 reopens the log file (under HAProxy's `program` section, where HAProxy sends USR1 at a reload,
 it ends the agent).
 
-Exit codes: 0 ended as told, 1 could not start or do its work, 64 wrong command line.";
+Exit codes: 0 ended as told, 1 could not start or do its work, 64 wrong command line, 78 wrong
+configuration file.";
 
 /// Mirrors HAProxy's HTTP traffic to test environments, without production waiting for it.
 ///

@@ -35,6 +35,9 @@ use cli::{Cli, Command};
 pub const EXIT_FAILURE: u8 = 1;
 /// Exit code: the command line is wrong (`EX_USAGE`, as the C program has it).
 pub const EXIT_USAGE: u8 = 64;
+/// Exit code of an agent: its configuration file is wrong (`EX_CONFIG`), so that starting it again
+/// does not help.
+pub const EXIT_CONFIG: u8 = 78;
 
 /// Runs the program as its command line says; gives its exit code.
 #[must_use]
@@ -66,7 +69,7 @@ fn be_agent(arguments: cli::AgentArgs) -> ExitCode {
         Some(Err(report)) => {
             let colour = std::io::stderr().is_terminal();
             let _ = std::io::stderr().write_all(report.text(colour).as_bytes());
-            return ExitCode::from(EXIT_FAILURE);
+            return ExitCode::from(EXIT_CONFIG);
         }
         None => {}
     }

@@ -171,7 +171,7 @@ fn a_certificate_file_that_is_none() {
     std::fs::write(&path, format!("[[target]]\nname = \"shadow\"\nurl = \"{url}\"\n{swapped}\n"))
         .unwrap();
     let output = run(&path);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(78));
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("swapped.pem holds no certificate"), "{told}");
 }
