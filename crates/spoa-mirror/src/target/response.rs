@@ -83,6 +83,12 @@ pub struct ResponseReader {
     answered: Answered,
 }
 
+impl Default for ResponseReader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ResponseReader {
     /// A reader that waits for [`begin`](Self::begin).
     #[must_use]
