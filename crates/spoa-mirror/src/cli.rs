@@ -17,6 +17,8 @@ use crate::config::{
     parse_ports, parse_size, parse_time,
 };
 
+pub use file::Loaded;
+
 const EXAMPLES: &str = "\
 Examples:
   spoa-mirror -r 0 -u http://staging:8080

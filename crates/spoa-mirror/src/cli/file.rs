@@ -42,6 +42,9 @@ const KEYS: &[(&str, &str)] = &[
     ("max_answer", "target.max-answer"),
 ];
 
+/// A configuration, how the process runs, and notes for the user; or what is wrong with the file.
+pub type Loaded = Result<(Config, Process, Vec<String>), Report>;
+
 impl Cli {
     /// Reads the process's command line.
     ///
@@ -81,7 +84,7 @@ fn conflict(matches: &ArgMatches) -> Option<String> {
 
 impl AgentArgs {
     /// The configuration in the file of `--config`; `None` without the flag.
-    pub fn load(&self) -> Option<Result<(Config, Process, Vec<String>), Report>> {
+    pub fn load(&self) -> Option<Loaded> {
         let path = self.config.as_ref()?;
         Some(file::load(path).map(|(mut config, warnings)| {
             // 0, for ever, is the C program's way to say nothing.

@@ -32,6 +32,10 @@ fn read_agent(
             section.reader.clash(&place, "without an address HAProxy cannot connect", None);
         }
     }
+    if taken.is_empty() {
+        let usual = Place { span: 0..0, path: "agent.listen".to_owned() };
+        taken.extend(config.agent.listen.iter().map(|address| (address.clone(), usual.clone())));
+    }
     if let Some(backlog) = section.integer("backlog", 1..=65535) {
         config.agent.backlog = backlog;
     }
@@ -203,7 +207,8 @@ fn distinct(
     for (address, value) in listen {
         if let Some((_, first)) = taken.iter().find(|(known, _)| *known == address) {
             let message = format!("{address} is listened on already");
-            section.reader.clash(&value.place, message, Some((first, "here")));
+            let first = (!first.span.is_empty()).then_some((first, "here"));
+            section.reader.clash(&value.place, message, first);
         } else {
             taken.push((address.clone(), value.place));
             distinct.push(address);

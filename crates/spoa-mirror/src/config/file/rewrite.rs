@@ -201,7 +201,7 @@ fn json(target: &mut Section<'_, '_, '_>, rewrite: &mut Rewrite) {
     for (place, value) in section.names("set", "{ \"$.env\" = \"test\" }", str::to_owned) {
         match JsonPath::parse(&place) {
             Ok(path) => {
-                rewrite.json_set.extend(json_value(reader, &value).map(|text| (path, text)))
+                rewrite.json_set.extend(json_value(reader, &value).map(|text| (path, text)));
             }
             Err(message) => {
                 let place = Place { span: value.key.clone(), path: value.place.path.clone() };

@@ -107,3 +107,178 @@ fn every_key_is_understood() {
     assert_eq!(target.redact.rules[0].place, super::super::RedactPlace::Header("x-user".into()));
     assert!(target.redact.rules.len() > 10);
 }
+
+#[test]
+fn the_command_line_has_the_same_defaults() {
+    use clap::Parser as _;
+    let cli = crate::cli::Cli::try_parse_from(["spoa-mirror", "-u", "http://staging"]).unwrap();
+    let (by_flags, _, _) = cli.agent.into_config().unwrap();
+    let (by_file, _) = read("[[target]]\nname = \"staging\"\nurl = \"http://staging\"").unwrap();
+    assert_eq!(Config { file: None, ..by_file }, by_flags);
+}
+
+/// The messages for a target with these lines.
+fn told(lines: &str) -> String {
+    let text = format!("[[target]]\nname = \"t\"\nurl = \"https://t\"\n{lines}");
+    match read(&text) {
+        Ok((_, report)) | Err(report) => report.lines().join("\n"),
+    }
+}
+
+#[test]
+fn what_does_not_go_together_is_told() {
+    for (lines, told_part) in [
+        ("truncated-body = \"send\"\n[agent]\nmarker = \"none\"", "must be marked"),
+        ("tls = { insecure = true, ca = \"x\" }", "`ca` has no effect"),
+        ("tls.certificate = \"x\"", "without its `key`"),
+        ("tls.ca = \"/nowhere/ca.pem\"", "cannot read /nowhere/ca.pem"),
+        ("limit.burst = 5", "no effect without `rate`"),
+        ("limit.drop = \"odlest\"", "is \"oldest\" meant?"),
+        ("limit.rate = 500", "write \"500/s\" or \"500/m\""),
+        ("limit.queue-bytes = 1000000", "\"1000000B\" or \"1000000KiB\""),
+        ("redact.rules = [{ header = \"x\", with = \"token\" }]", "needs `redact.key`"),
+        ("redact.key = \"0123456789abcdef\"", "the key has no use"),
+        ("redact = { key = \"short\" }", "it needs 16 or more"),
+        ("redact.rules = [{ header = \"x\", cookie = \"y\", with = \"remove\" }]", "only one of"),
+        ("redact.rules = [{ header = \"x\" }]", "`with` is missing"),
+        ("host = \"target\"\nheaders.set.host = \"x\"", "`host` says already"),
+        ("headers.set.host = \"x\"", "Host is set by `host`"),
+        ("headers.remove = [\"content-length\"]", "framing of the body"),
+        ("headers.set.x-shadow = \"1\"", "marks copies"),
+        ("headers.set = { x-a = \"1\", X-A = \"2\" }", "given twice"),
+        ("authorization = \"remove\"\nheaders.set.authorization = \"x\"", "says already"),
+        ("authorization = { bearer = \"a\", basic = \"u:p\" }", "only one of"),
+        ("authorization = { basic = \"nocolon\" }", "a colon and a password"),
+        ("authorization = \"Bearer x\"", "expected \"keep\", \"remove\" or a table"),
+        ("cookies = { keep = [\"a\"], remove = [\"b\"] }", "only one of"),
+        ("json.remove = [\"$.a\"]\nmax-body = \"0B\"", "nothing for `json` to change"),
+        ("json.set = { \"a.b\" = 1 }", "written like $.user.name"),
+        ("path = [{ regex = \"^/a\" }]", "without `replace`"),
+        ("path = [{ strip-prefix = \"api\" }]", "does not begin with `/`"),
+        ("path = [\"/api\"]", "expected a step"),
+        ("breaker = { failures = 0 }", "never opens"),
+        ("breaker = { window = \"5s\" }", "no effect without `share`"),
+        ("sample = 0", "gets nothing"),
+        ("sample = { seed = \"x\" }", "no effect without `by`"),
+        ("sample = { by = \"session\" }", "one of cookie:NAME"),
+        ("match.methods = []", "no request could match"),
+        ("match.methods = \"safe\"\nexcept.methods = \"safe\"", "every request that `match` takes"),
+        ("match.path = \"/a/b\"\nexcept.path = \"/a/*\"", "every request that `match` takes"),
+        ("match.host = \"a.example\"\nmatch.headers.host = \"b.example\"", "exclude each other"),
+        ("match.path = \"/a?b\"", "compared without the query"),
+        ("match.path = \"^(\"", "not a regular expression"),
+        ("match.sources = \"10.0.0.0/40\"", "no network and no address"),
+        ("match.method = \"GET\"", "similar name exists: `methods`"),
+        ("match = \"/api\"", "expected a table, found a text"),
+        ("except = {}", "excludes nothing"),
+        ("local.address = \"::1\"\nurl2 = 1", "there is no key `url2`"),
+        ("local.ports = \"40000-40001\"", "2 ports make no more than 2 connections"),
+        ("connections.max = 2000", "are never open"),
+        ("amplify = 2\n[agent]\nmarker = \"none\"", "nothing tells these copies"),
+        ("[[target]]\nname = \"u\"\nurl = \"https://t\"", "target `t` again"),
+        ("[admin]\nlisten = \"0.0.0.0:1\"", "set admin.token"),
+        ("[admin]\nlisten = \"0.0.0.0:1\"\ntoken = \"${TOKEN}\"", "unencrypted"),
+        ("[admin]\nlisten = \"0.0.0.0:12345\"\ntoken = \"${TOKEN}\"", "listened on already"),
+        ("[log]\ntruncate = true", "there is no log `file`"),
+        ("[agent]\nlisten = []", "HAProxy cannot connect"),
+        ("[defaults]\nname = \"x\"", "there is no key `name` in `defaults`"),
+        ("[defaults]\nlimit = { queue = \"x\" }", "expected an integer, found a text"),
+        ("[staging]\nx = 1", "there is no key `staging`"),
+        ("host = \"${NOT_SET}\"", "`NOT_SET` is not set"),
+        ("url = \"https://u\"", "duplicate key"),
+    ] {
+        let told = told(lines);
+        assert!(told.contains(told_part), "{lines}\n{told}");
+    }
+}
+
+#[test]
+fn what_the_environment_holds_is_not_shown_in_an_error() {
+    for lines in
+        ["limit.rate = \"${TOKEN}\"", "headers.set.a = \"{${TOKEN}}\"", "http = \"${TOKEN}\""]
+    {
+        let told = told(lines);
+        assert!(told.contains("error") && !told.contains("s3cr3t"), "{told}");
+    }
+}
+
+#[test]
+fn defaults_are_completed_replaced_and_taken_away() {
+    let text = r#"
+[defaults]
+breaker = { failures = 5 }
+limit = { rate = "10/s", queue = 7 }
+tls.ca = "not-read-for-http.pem"
+authorization = { bearer = "abc" }
+sample.by = "source"
+match = { methods = "GET", path = "/a" }
+
+[[target]]
+name = "a"
+url = "http://a"
+sample = 50
+breaker = { open = "1s" }
+match.path = "/b"
+
+[[target]]
+name = "b"
+url = "http://b"
+breaker = "none"
+limit.rate = "none"
+match = "none"
+authorization = { basic = "u:p" }
+"#;
+    let (config, warnings) = read(text).map_err(|report| report.text(false)).unwrap();
+    let [a, b] = config.targets.as_slice() else { panic!("{warnings}") };
+    assert_eq!((a.breaker.unwrap().failures, a.breaker.unwrap().open.as_secs()), (5, 1));
+    assert_eq!(a.sample.share.as_percent(), 50.0);
+    assert_eq!(a.sample.by, Some(super::super::Key::Source));
+    assert_eq!(
+        (a.matching.methods[0].as_str(), a.matching.path[0].to_string()),
+        ("GET", "/b".into())
+    );
+    assert_eq!((b.breaker, b.limits.rate, b.limits.queue), (None, None, 7));
+    assert_eq!(b.matching, Default::default());
+    assert_ne!(a.rewrite.authorization, b.rewrite.authorization);
+}
+
+#[test]
+fn findings_are_bounded_however_many_mistakes_there_are() {
+    let text: String = (0..100_000).map(|number| format!("a{number} = 1\n")).collect();
+    let report = read(&text).unwrap_err();
+    assert!(report.findings().len() <= 50);
+    assert!(report.summary().contains("more"), "{}", report.summary());
+    assert!(report.text(true).len() < 100_000);
+    let many = "[[target]]\n".repeat(1001);
+    assert!(read(&many).unwrap_err().findings().len() <= 50);
+}
+
+/// Pieces that a file is made of, put together at random.
+fn pieces() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let mut pieces: Vec<String> = keys().iter().map(|key| key.replace("NAME", "x")).collect();
+    pieces.extend(EVERYTHING.lines().map(|line| format!("{line}\n")));
+    let marks = "[ ] [[ ]] { } = , \n \" ' \"\"\" \\u0000 ${A} $$ file: ^( * 0 1e400 -1 nan 0x7fffffffffffffff \
+                 true é \u{feff} 1979-05-27 \r\n # .. $..a {header.}";
+    pieces.extend(marks.split(' ').map(str::to_owned));
+    proptest::collection::vec(proptest::sample::select(pieces), 0..60)
+        .prop_map(|chosen| chosen.concat())
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(100))]
+
+    /// No text makes it panic, and what it says of it can always be shown.
+    #[test]
+    fn any_text_is_read_or_refused(text in pieces(), cut in 0usize..2000, byte in proptest::char::any()) {
+        for text in [text.clone(), format!("{EVERYTHING}{text}"), {
+            let mut everything: String = EVERYTHING.to_owned();
+            let at = cut.min(everything.len());
+            everything.replace_range(at..at, &byte.to_string());
+            everything
+        }] {
+            let (Ok((_, report)) | Err(report)) = read(&text);
+            let _ = (report.text(true), report.text(false), report.json(), report.lines());
+        }
+    }
+}
