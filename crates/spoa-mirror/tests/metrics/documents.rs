@@ -73,12 +73,17 @@ fn what_is_scraped_is_in_the_catalogue_and_promtool_finds_no_fault() {
         let metric = metric.unwrap_or_else(|| panic!("{name} is not in the catalogue"));
         assert_eq!((kind.as_str(), scrape.helps[name].as_str()), (metric.kind.name(), metric.help));
     }
-    // Those that only some have: an engine is connected, a target has a rate limit.
+    // Those that only some have: an engine is connected, a target has a rate limit or a breaker.
     let absent = CATALOGUE.iter().filter(|metric| !scrape.kinds.contains_key(metric.name));
     let absent: Vec<_> = absent.map(|metric| metric.name).collect();
     assert_eq!(
         absent,
-        ["spoa_mirror_spop_engine_connections", "spoa_mirror_target_rate_limit_per_second"]
+        [
+            "spoa_mirror_spop_engine_connections",
+            "spoa_mirror_target_rate_limit_per_second",
+            "spoa_mirror_target_breaker_state",
+            "spoa_mirror_target_breaker_opened_total",
+        ]
     );
     drop(mirror);
 

@@ -289,6 +289,37 @@ fn counters_survive_reloads_and_those_are_counted() {
 }
 
 #[test]
+fn a_breaker_that_opens_is_seen() {
+    let (dead, admin) = (ports::free_addr(), ports::free_addr());
+    let mirror = Mirror::configured(&format!(
+        "[admin]\nlisten = \"{admin}\"\n[[target]]\nname = \"dead\"\nurl = \"http://{dead}\"\n\
+         breaker = {{ failures = 2, open = \"1h\" }}\n"
+    ));
+    let mut peer = Peer::greeted(mirror.address);
+    let state = |scrape: &Scrape| {
+        ["closed", "open", "half-open"].map(|state| {
+            let series = format!("target=\"dead\",state=\"{state}\"");
+            scrape.count(&format!("spoa_mirror_target_breaker_state{{{series}}}"))
+        })
+    };
+    assert_eq!(state(&Scrape::of(admin)), [1, 0, 0]);
+    let mut number = 0;
+    let opened = wait::until(wait::LIMIT, "the breaker to open", || {
+        number += 1;
+        peer.mirror(number, "/");
+        let scrape = Scrape::of(admin);
+        scrape.assert_sound();
+        (state(&scrape) == [0, 1, 0]).then_some(scrape)
+    });
+    assert_eq!(opened.count("spoa_mirror_target_breaker_opened_total{target=\"dead\"}"), 1);
+    peer.mirror(number + 1, "/");
+    let labels = ["reason=\"breaker-open\"", "class=\"overload\"", "fault=\"target\""];
+    wait::holds(wait::LIMIT, "a drop because of it", || {
+        Scrape::of(admin).sum("spoa_mirror_target_dropped_total", &labels) > 0.0
+    });
+}
+
+#[test]
 fn fragments_are_frames_and_acknowledged_once() {
     let (mirror, admin) = start(&[]);
     let mut client = SpopClient::connect(mirror.address).unwrap();

@@ -130,13 +130,17 @@ catalogue! {
     IN_FLIGHT: Gauge "spoa_mirror_target_in_flight" ["target"]
         "Copies sent, or being sent, and not yet answered now.";
     IN_FLIGHT_LIMIT: Gauge "spoa_mirror_target_in_flight_limit" ["target"]
-        "Copies that may be in flight at once.";
+        "Copies that may be in flight at once, now: an adaptive limit moves.";
     PAUSED: Gauge "spoa_mirror_target_paused" ["target"]
         "1 while requests for the target are only counted.";
     SAMPLE_RATIO: Gauge "spoa_mirror_target_sample_ratio" ["target"]
         "The share of requests that is copied, from 0 to 1.";
     RATE_LIMIT: Gauge "spoa_mirror_target_rate_limit_per_second" ["target"]
         "Copies that the target gets in a second at most; absent without a limit.";
+    BREAKER_STATE: Gauge "spoa_mirror_target_breaker_state" ["target", "state"]
+        "1 for what the target's circuit breaker does with copies now: `closed` lets them pass, `open` none, `half-open` a few; absent without one.";
+    BREAKER_OPENED: Counter "spoa_mirror_target_breaker_opened_total" ["target"]
+        "How often the circuit breaker opened since the target was configured; absent without one.";
     REQUEST_BYTES: Counter "spoa_mirror_target_request_bytes_total" ["target"]
         "Bytes of requests sent, heads and bodies, of copies that were answered or failed; over HTTP/2 what HTTP/1 would have taken.";
     ANSWER_BODY_BYTES: Counter "spoa_mirror_target_answer_body_bytes_total" ["target"]
@@ -147,6 +151,8 @@ catalogue! {
         "From the first byte of a copy sent to the first byte of its answer (over HTTP/2: its head); answered copies only.";
     CONNECTIONS: Gauge "spoa_mirror_target_connections" ["target"]
         "Connections to the target that are open now.";
+    CONNECTIONS_LIMIT: Gauge "spoa_mirror_target_connections_limit" ["target"]
+        "Connections to the target that may be open at once.";
     CONNECTIONS_OPENED: Counter "spoa_mirror_target_connections_opened_total" ["target"]
         "Connections made to the target.";
     CONNECTIONS_CLOSED: Counter "spoa_mirror_target_connections_closed_total" ["target"]

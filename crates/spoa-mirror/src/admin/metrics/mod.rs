@@ -8,6 +8,7 @@ mod catalogue;
 mod process;
 
 use std::fmt;
+use std::time::Instant;
 
 use prometheus::TextEncoder;
 use prometheus::proto;
@@ -15,6 +16,7 @@ use prometheus::proto;
 use crate::ceiling::Ceiling;
 use crate::control::{Status, TargetStatus};
 use crate::outcome::{self, Scale, Tally};
+use crate::target::limits::breaker;
 
 pub use catalogue::{CATALOGUE, Kind, Metric};
 use process::Process;
@@ -154,7 +156,8 @@ const STATES: &[(Metric, Find<TargetStatus, Option<f64>>)] = &[
     (catalogue::QUEUE_BYTES, |target| whole(target.shared.queued_bytes())),
     (catalogue::QUEUE_BYTES_LIMIT, |target| whole(target.shared.live.queue_bytes())),
     (catalogue::QUEUE_AGE_LIMIT, |target| Some(target.shared.live.max_age().as_secs_f64())),
-    (catalogue::IN_FLIGHT_LIMIT, |target| whole(target.shared.live.in_flight())),
+    (catalogue::IN_FLIGHT_LIMIT, |target| whole(target.shared.in_flight_limit())),
+    (catalogue::CONNECTIONS_LIMIT, |target| whole(target.shared.connections_limit())),
     (catalogue::PAUSED, |target| whole(target.shared.live.paused().into())),
     (catalogue::SAMPLE_RATIO, |target| Some(target.shared.live.sample().as_percent() / 100.0)),
     (catalogue::RATE_LIMIT, |target| target.shared.live.rate().map(|limit| limit.rate.per_second)),
@@ -186,6 +189,24 @@ fn targets(page: &mut Page, status: &Status) {
             }
         });
     }
+    let now = Instant::now();
+    let breakers: Vec<_> = status
+        .targets
+        .iter()
+        .filter_map(|target| Some((&target.shared.config.name, target.shared.breaker(now)?)))
+        .collect();
+    page.add(&catalogue::BREAKER_STATE, |family| {
+        for (name, breaker) in &breakers {
+            for &state in breaker::State::ALL {
+                family.number(&[name, state.label()], u64::from(breaker.state == state));
+            }
+        }
+    });
+    page.add(&catalogue::BREAKER_OPENED, |family| {
+        for (name, breaker) in &breakers {
+            family.number(&[name], breaker.opened);
+        }
+    });
     page.add(&catalogue::ANSWERED, |family| {
         for (name, tally) in &tallies {
             for (answer, count) in tally.answered() {
@@ -343,7 +364,7 @@ mod tests {
 
     use super::*;
     use crate::agent::{Engine, Snapshot};
-    use crate::config::{Rate, RateLimit, tests_support};
+    use crate::config::{Breaker, Rate, RateLimit, tests_support};
     use crate::control::Reloads;
     use crate::outcome::{Answer, DropReason};
     use crate::target::{Overrides, Shared};
@@ -353,6 +374,7 @@ mod tests {
         let (agent, _, _) = cli.agent.into_config().unwrap();
         let mut config = tests_support::target("http://t");
         config.name = "a \"b\"".to_owned();
+        config.breaker = Some(Breaker::default());
         config.limits.rate = Some(RateLimit { rate: Rate { per_second: 2.5 }, burst: 1 });
         let mut tally = Tally::default();
         tally.received = 3;
