@@ -326,7 +326,7 @@ fn fragments_are_frames_and_acknowledged_once() {
     let mut bytes = Vec::new();
     let mut fragment = |kind, flags, stream, payload: &[u8]| {
         encode_frame(kind, flags, stream, 1, &mut bytes, |output| {
-            output.extend_from_slice(payload)
+            output.extend_from_slice(payload);
         });
     };
     // A NOTIFY without messages in three pieces, then one that HAProxy gives up.
