@@ -10,6 +10,9 @@ use crate::config::Secret;
 /// The longest secret in a file, in bytes.
 const MAX_SECRET: u64 = 64 * 1024;
 
+/// The longest file of certificates, in bytes.
+const MAX_PEM: u64 = 16 << 20;
+
 /// A text of the file with its variables replaced.
 pub(super) struct Text {
     pub(super) text: String,
@@ -116,6 +119,19 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether a certificate or key is a file that can be read to its end; told otherwise.
+    pub(super) fn is_usable(&self, place: &Place, path: &Path) -> bool {
+        let shown = path.display();
+        let message = match std::fs::metadata(path) {
+            Err(error) => format!("cannot read {shown}: {error}"),
+            Ok(metadata) if !metadata.is_file() => format!("{shown} is no regular file"),
+            Ok(metadata) if metadata.len() > MAX_PEM => format!("{shown} is longer than 16 MiB"),
+            Ok(_) => return true,
+        };
+        self.error(place, message, None);
+        false
+    }
+
     /// A path in the file, relative to the file's directory; absolute in the configuration, since a
     /// process in the background is elsewhere.
     pub(super) fn path(&self, text: &str) -> PathBuf {
@@ -127,11 +143,12 @@ impl Reader<'_> {
 fn read_secret(path: &Path) -> Result<(String, u32), String> {
     let shown = path.display();
     let failed = |error: std::io::Error| format!("cannot read {shown}: {error}");
+    // To open a pipe may take for ever.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(format!("{shown} is no regular file"));
+    }
     let file = std::fs::File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(format!("{shown} is a directory"));
-    }
     let mut bytes = Vec::new();
     file.take(MAX_SECRET + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_SECRET {
@@ -181,6 +198,6 @@ mod tests {
         assert!(read_secret(&path).unwrap_err().contains("64 KiB"));
         std::fs::write(&path, [0xff]).unwrap();
         assert!(read_secret(&path).unwrap_err().contains("UTF-8"));
-        assert!(read_secret(directory.path()).unwrap_err().contains("directory"));
+        assert!(read_secret(directory.path()).unwrap_err().contains("no regular file"));
     }
 }

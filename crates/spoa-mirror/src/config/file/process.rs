@@ -45,6 +45,13 @@ fn read_agent(
     }
     if let Some(wanted) = section.integer::<u32>("workers", 1..=1000) {
         config.agent.workers = AgentConfig::workers_for(wanted);
+        if let Some(place) = section.place_of("workers") {
+            if config.agent.workers < wanted as usize {
+                let message =
+                    format!("there are {} processors, and no more workers", config.agent.workers);
+                section.reader.warn(&place, message, None);
+            }
+        }
     }
     config.agent.ack_unset_var =
         section.parsed("ack-unset-var", "a name", "\"mirrored\"", |text| {
@@ -116,7 +123,11 @@ fn read_admin(
         reader.warn(&section.place(), "without `listen` there is no admin API", Some(help));
     }
     if let (Some(files), Some(place)) = (&admin.tls, section.place_of("tls")) {
-        if let Err(message) = crate::admin::check_certificate(files) {
+        let usable =
+            reader.is_usable(&place, &files.certificate) && reader.is_usable(&place, &files.key);
+        if let Some(message) =
+            usable.then(|| crate::admin::check_certificate(files).err()).flatten()
+        {
             reader.error(&place, message, None);
         }
     }

@@ -11,7 +11,7 @@ use crate::config::{
     Authorization, Cookies, HostRewrite, JsonPath, Marker, PathStep, Piece, Redact, RedactPlace,
     RedactRule, RedactWith, Rewrite, Secret, Template,
 };
-use crate::policy::redact::{check_key, check_rule, default_rules};
+use crate::policy::redact::{DEFAULT_HEADERS, check_key, check_rule, default_rules};
 use crate::policy::rewrite::{
     check_header_name, check_header_value, check_json_value, check_path_prefix, check_path_text,
 };
@@ -127,6 +127,10 @@ fn headers(target: &mut Section<'_, '_, '_>, rewrite: &mut Rewrite, marker: &Mar
         let read = section.names(key, "{ x-env = \"test\" }", |name| name.to_ascii_lowercase());
         let mut templates = Vec::new();
         for (name, value) in &read {
+            // What is a secret in a request is one in a rule too.
+            if DEFAULT_HEADERS.contains(&name.as_str()) {
+                reader.hide(&value.place.span);
+            }
             if allowed(name, &value.place) {
                 let example = format!("{key} = {{ {name} = \"text\" }}");
                 let template = reader.parsed(value, "a text", &example, header_template);

@@ -1,6 +1,7 @@
 //! How a target is reached: `tls`, `local`, `connections`.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use super::process::certificate;
 use super::walk::{Place, Section};
@@ -43,8 +44,10 @@ fn tls(target: &mut Section<'_, '_, '_>, config: &mut TargetConfig) {
             Some("trust its own authority instead: ca = \"FILE\"".to_owned()),
         );
     }
-    let place = section.place();
-    let is_there = section.is_there();
+    let places: Vec<_> = ["ca", "certificate", "key", "server-name"]
+        .into_iter()
+        .filter_map(|key| section.place_of(key))
+        .collect();
     config.tls = TlsConfig {
         ca: ca.map(|ca| reader.path(&ca)),
         insecure,
@@ -64,14 +67,34 @@ fn tls(target: &mut Section<'_, '_, '_>, config: &mut TargetConfig) {
         config.tls = TlsConfig::default();
         return;
     }
-    files(target, config, is_there.then_some(place).or(url));
+    files(target, config, &places);
 }
 
-/// Checks certificates and keys.
-fn files(target: &Section<'_, '_, '_>, config: &TargetConfig, place: Option<Place>) {
+/// Checks certificates and keys; `places` are those of the keys that name them.
+fn files(target: &Section<'_, '_, '_>, config: &TargetConfig, places: &[Place]) {
+    let reader = target.reader;
+    let client = config.tls.client.as_ref();
+    let files = [
+        ("ca", config.tls.ca.as_ref()),
+        ("certificate", client.map(|files| &files.certificate)),
+        ("key", client.map(|files| &files.key)),
+    ];
+    let named = |key: &str| places.iter().find(|place| place.path.ends_with(&format!(".{key}")));
+    let mut usable = true;
+    for (key, file) in files {
+        if let (Some(file), Some(place)) = (file, named(key)) {
+            usable &= reader.is_usable(place, file);
+        }
+    }
+    if !usable {
+        return;
+    }
     if let Err(message) = crate::target::client_config(config) {
-        let place = place.unwrap_or_else(|| target.place());
-        target.reader.error(&place, message, None);
+        let about = |file: &Path| message.contains(&file.display().to_string());
+        let file = files.iter().find(|(_, file)| file.is_some_and(|file| about(file)));
+        let place = file.and_then(|(key, _)| named(key)).or_else(|| named("server-name"));
+        let place = place.cloned().or_else(|| target.place_of("url"));
+        reader.error(&place.unwrap_or_else(|| target.place()), message, None);
     }
 }
 
