@@ -1,6 +1,6 @@
 //! Makes a connection to a target: address, local end, TLS, and which HTTP version it speaks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -23,6 +23,7 @@ use super::keep::Keep;
 use super::resolve::Addresses;
 use super::{Shared, h2, tls};
 use crate::config::{HttpVersion, LocalEnd};
+use crate::log::{Throttle, suppressed};
 use crate::outcome::{Failure, Tally};
 
 /// A connection, ready for copies.
@@ -83,6 +84,9 @@ pub(super) struct Connector {
     /// Whether the last connection spoke HTTP/2.
     h2_last: Cell<bool>,
     pub(super) counts: Counts,
+    /// For lines about addresses that fail, and that work again.
+    failing: RefCell<Throttle>,
+    recovering: RefCell<Throttle>,
 }
 
 /// What is counted of connections on their way.
@@ -145,7 +149,16 @@ impl Connector {
         addresses: Addresses,
     ) -> Self {
         let h2_last = Cell::new(shared.config.http == HttpVersion::Http2);
-        Self { shared, tls, addresses, turn: Cell::new(0), h2_last, counts: Counts::default() }
+        Self {
+            shared,
+            tls,
+            addresses,
+            turn: Cell::new(0),
+            h2_last,
+            counts: Counts::default(),
+            failing: RefCell::default(),
+            recovering: RefCell::default(),
+        }
     }
 
     /// Whether the next connection will probably speak HTTP/2.
@@ -180,7 +193,7 @@ impl Connector {
                 avoided.push(address);
                 continue;
             };
-            match self.connect_to(address, share(deadline, tries)).await {
+            match self.connect_to(address, known.len(), share(deadline, tries)).await {
                 Ok(link) => return Ok(link),
                 Err(error) => {
                     if error.concerns_address() {
@@ -195,7 +208,7 @@ impl Connector {
             if tries == 0 {
                 break;
             }
-            match self.connect_to(address, share(deadline, tries)).await {
+            match self.connect_to(address, known.len(), share(deadline, tries)).await {
                 Ok(link) => return Ok(link),
                 Err(error) => failed = Some(error),
             }
@@ -217,18 +230,36 @@ impl Connector {
 
     /// Notes that an address failed; says so where another one can be used in its place.
     fn note_failure(&self, address: &Address, trial: Trial, known: usize, error: &ConnectError) {
-        if let Some(pause) = address.failed(trial, Instant::now()).filter(|_| known > 1) {
-            let name = &self.shared.config.name;
-            info!("target {name}: other addresses are tried first for {pause:?}: {}", error.detail);
+        if let Some(pause) = address.failed(trial, Instant::now()) {
+            let detail = &error.detail;
+            let what = format_args!("other addresses are tried first for {pause:?}: {detail}");
+            self.report(&self.failing, known, what);
         }
     }
 
-    async fn connect_to(&self, address: &Address, limit: Duration) -> Result<Link, ConnectError> {
+    /// Says what becomes of an address, where there are others; not more often than a log bears.
+    fn report(&self, throttle: &RefCell<Throttle>, known: usize, what: fmt::Arguments<'_>) {
+        if known < 2 {
+            return;
+        }
+        if let Some(more) = throttle.borrow_mut().allow(Instant::now()) {
+            info!("target {}: {what}{}", self.shared.config.name, suppressed(more));
+        }
+    }
+
+    /// Connects to one of `known` addresses.
+    async fn connect_to(
+        &self,
+        address: &Address,
+        known: usize,
+        limit: Duration,
+    ) -> Result<Link, ConnectError> {
         let socket = address.socket;
         match timeout(limit, self.establish(socket)).await {
             Ok(Ok(link)) => {
                 if address.succeeded() {
-                    info!("target {}: {socket} takes connections again", self.shared.config.name);
+                    let what = format_args!("{socket} takes connections again");
+                    self.report(&self.recovering, known, what);
                 }
                 Ok(link)
             }
