@@ -19,12 +19,18 @@ use crate::log::Sink;
 use crate::outcome::{Failure, Tally};
 use crate::target::{Shared, resolve};
 
+/// A worker and its only target.
+struct Running {
+    workers: Workers,
+    shared: Arc<Shared>,
+}
+
 /// A worker with this target, and a connection to it.
-fn start(recorder: &Recorder) -> (Workers, SpopClient) {
+fn start(recorder: &Recorder) -> (Running, SpopClient) {
     start_with(target(&recorder.url()))
 }
 
-fn start_with(config: TargetConfig) -> (Workers, SpopClient) {
+fn start_with(config: TargetConfig) -> (Running, SpopClient) {
     let marker = Marker { name: Some("x-shadow".to_owned()), max_hops: 1 };
     let (_, addresses) = resolve::resolver(&config.url.host, config.url.port);
     let shared = Arc::new(Shared::new(config, marker.clone()));
@@ -36,7 +42,10 @@ fn start_with(config: TargetConfig) -> (Workers, SpopClient) {
     };
     let plan = Plan {
         settings: Settings::default(),
-        route: Route { marker, targets: vec![TargetPlan { shared, tls: None, addresses }] },
+        route: Route {
+            marker,
+            targets: vec![TargetPlan { shared: Arc::clone(&shared), tls: None, addresses }],
+        },
         sink: Sink::open(&log).unwrap(),
         log,
         started: Instant::now(),
@@ -49,14 +58,17 @@ fn start_with(config: TargetConfig) -> (Workers, SpopClient) {
     let (stream, peer) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
     workers.handle().hand_over(Accepted::Tcp(stream), peer.to_string());
-    (workers, client.join().unwrap())
+    (Running { workers, shared }, client.join().unwrap())
 }
 
-fn end(workers: Workers) -> Tally {
+/// The last counters, after everything was given back that is counted for all workers.
+fn end(running: Running) -> Tally {
+    let Running { workers, shared } = running;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     let last = runtime.block_on(workers.wind_down(deadline, Arc::new(AtomicBool::new(false))));
     assert_eq!((last.workers, last.targets.len()), (1, 1));
+    assert_eq!((shared.in_flight(), shared.queued_bytes(), shared.connections()), (0, 0, 0));
     last.targets.into_values().next().unwrap()
 }
 
@@ -72,14 +84,14 @@ fn internal(tally: &Tally) -> u64 {
 #[test]
 fn one_while_a_copy_is_made() {
     let recorder = Recorder::start();
-    let (workers, mut client) = start(&recorder);
+    let (running, mut client) = start(&recorder);
     for round in 0..3 {
         let messages = [&b"GET"[..], b"DEFECT", b"GET"].map(|method| payload(method, "/"));
         client.notify(round, 1, &messages.concat()).unwrap();
         assert_eq!(client.acks(1).unwrap(), [(round, 1)]);
     }
     recorder.wait_count(6, wait::LIMIT);
-    let tally = end(workers);
+    let tally = end(running);
     assert!(tally.adds_up(), "{tally}");
     assert_eq!((tally.received, internal(&tally)), (9, 3), "{tally}");
     assert_eq!(tally.answered().map(|(_, count)| count).sum::<u64>(), 6, "{tally}");
@@ -89,14 +101,14 @@ fn one_while_a_copy_is_made() {
 #[test]
 fn one_while_an_answer_is_read() {
     let recorder = Recorder::start();
-    let (workers, mut client) = start(&recorder);
+    let (running, mut client) = start(&recorder);
     for (round, method) in [b"GET".as_slice(), b"LATE-DEFECT", b"GET"].into_iter().enumerate() {
         let round = u64::try_from(round).unwrap();
         client.notify(round, 1, &payload(method, "/")).unwrap();
         assert_eq!(client.acks(1).unwrap(), [(round, 1)]);
         recorder.wait_count(round + 1, wait::LIMIT);
     }
-    let tally = end(workers);
+    let tally = end(running);
     assert!(tally.adds_up(), "{tally}");
     assert_eq!((tally.received, internal(&tally)), (3, 1), "{tally}");
     assert_eq!(tally.answered().map(|(_, count)| count).sum::<u64>(), 2, "{tally}");
@@ -115,7 +127,7 @@ fn assert_cost(tally: &Tally, received: u64, defects: u64) {
 #[test]
 fn one_while_a_copy_that_waited_is_sent() {
     let recorder = Recorder::start();
-    let (workers, mut client) = start(&recorder);
+    let (running, mut client) = start(&recorder);
     let messages = [&b"SEND-DEFECT"[..], b"GET", b"SEND-DEFECT", b"GET"].map(|m| payload(m, "/"));
     client.notify(1, 1, &messages.concat()).unwrap();
     client.acks(1).unwrap();
@@ -124,7 +136,7 @@ fn one_while_a_copy_that_waited_is_sent() {
     client.notify(2, 1, &payload(b"GET", "/")).unwrap();
     client.acks(1).unwrap();
     recorder.wait_count(3, wait::LIMIT);
-    assert_cost(&end(workers), 5, 2);
+    assert_cost(&end(running), 5, 2);
 }
 
 /// It is met by the sweep.
@@ -135,7 +147,7 @@ fn one_while_an_old_copy_is_dropped() {
     let mut config = target(&recorder.url());
     config.limits.in_flight = 1;
     config.limits.max_age = Duration::from_millis(50);
-    let (workers, mut client) = start_with(config);
+    let (running, mut client) = start_with(config);
     for (number, method) in [&b"GET"[..], b"OLD-DEFECT"].into_iter().enumerate() {
         client.notify(number as u64, 1, &payload(method, "/")).unwrap();
         client.acks(1).unwrap();
@@ -143,7 +155,7 @@ fn one_while_an_old_copy_is_dropped() {
         recorder.wait_count(1, wait::LIMIT);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let handle = workers.handle();
+    let handle = running.workers.handle();
     wait::holds(wait::LIMIT, "the old copy to be met, and the other one answered", || {
         let tally = runtime.block_on(handle.snapshot()).targets.into_values().next().unwrap();
         assert!(tally.adds_up(), "{tally}");
@@ -153,7 +165,7 @@ fn one_while_an_old_copy_is_dropped() {
     client.acks(1).unwrap();
     recorder.wait_count(2, wait::LIMIT);
     drop(handle);
-    assert_cost(&end(workers), 3, 1);
+    assert_cost(&end(running), 3, 1);
 }
 
 #[test]
@@ -161,13 +173,13 @@ fn one_on_an_http2_stream() {
     let recorder = h2::Recorder::start(h2::Behaviour::Respond(200, Vec::new()));
     let mut config = target(&format!("http://{}", recorder.address()));
     config.http = HttpVersion::Http2;
-    let (workers, mut client) = start_with(config);
+    let (running, mut client) = start_with(config);
     for round in 0..3 {
         let messages = [&b"GET"[..], b"LATE-DEFECT", b"GET"].map(|method| payload(method, "/"));
         client.notify(round, 1, &messages.concat()).unwrap();
         client.acks(1).unwrap();
     }
-    assert_cost(&end(workers), 9, 3);
+    assert_cost(&end(running), 9, 3);
 }
 
 /// Each costs the copy that a connection would have been for.
@@ -176,10 +188,10 @@ fn one_while_connecting() {
     let recorder = Recorder::start();
     let mut config = target(&recorder.url());
     config.name = "DEFECT".to_owned();
-    let (workers, mut client) = start_with(config);
+    let (running, mut client) = start_with(config);
     for round in 0..3 {
         client.notify(round, 1, &payload(b"GET", "/")).unwrap();
         client.acks(1).unwrap();
     }
-    assert_cost(&end(workers), 3, 3);
+    assert_cost(&end(running), 3, 3);
 }

@@ -1,4 +1,4 @@
-use testbed::backend::Recorder;
+use testbed::backend::{Recorder, h2};
 use testbed::wait;
 
 use crate::running::mirror::Mirror;
@@ -31,4 +31,19 @@ fn workers_share_the_connections() {
     let limit = "limit = { in-flight = 100, max-age = \"1h\" }";
     assert!(most_at_once(&format!("{limit}\nconnections = {{ max = 3 }}")) <= 3);
     assert_eq!(most_at_once(&format!("{limit}\nconnections = {{ max = 1 }}")), 1);
+}
+
+/// One HTTP/2 connection goes from worker to worker; nobody is left without it for good.
+#[test]
+fn workers_share_an_http2_connection() {
+    let recorder = h2::Recorder::start(h2::Behaviour::Respond(200, Vec::new()));
+    let url = format!("http://{}", recorder.address());
+    let lines = "http = \"2\"\nlimit = { max-age = \"1h\" }\nconnections = { max = 1 }";
+    let mut mirror = Mirror::configured(&toml(2, &url, lines));
+    let mut senders: Vec<_> = (0..4).map(|_| Sender::connect(mirror.address)).collect();
+    for round in 1..=3 {
+        senders.iter_mut().for_each(|sender| sender.batch(5));
+        mirror.wait_report(|tally| tally.target().answers() == round * 20);
+    }
+    mirror.finish();
 }
