@@ -171,7 +171,7 @@ mirror.toml: 11 errors, 1 warning
     assert_eq!(text(&checked.stderr), expected);
     // The agent says the same, and starts nothing.
     let started = place.run(&["--config", "mirror.toml"]);
-    assert_eq!(started.status.code(), Some(1));
+    assert_eq!(started.status.code(), Some(78));
     assert_eq!(text(&started.stderr), expected);
 }
 
