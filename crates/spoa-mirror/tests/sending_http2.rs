@@ -458,7 +458,7 @@ fn a_target_that_refuses_streams() {
 fn a_connection_that_has_died() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = std::sync::mpsc::sync_channel(16);
     let server = std::thread::spawn(move || {
         let mut dying = Frames::accept(&listener);
         let stream = dying.next_request().unwrap();
