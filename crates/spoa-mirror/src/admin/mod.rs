@@ -1,8 +1,8 @@
 //! The admin API: health, metrics, status, and changes while the agent runs. JSON over HTTP/1 on TCP,
 //! TLS and unix sockets, served by the control plane's event loop; a worker never waits for it.
 //!
-//! The way of a request: [`listen`] accepts its connection, [`server`] bounds it, [`guard`] decides
-//! whether it may, [`api`] answers it.
+//! The way of a request: `listen` accepts its connection, `server` bounds it, `guard` decides
+//! whether it may, `api` answers it.
 
 mod access;
 mod address;

@@ -1,8 +1,8 @@
 //! The configuration file: TOML, read so that everything that is wrong in it is told at once, each with
 //! its place and what would be right.
 //!
-//! [`walk`] knows tables and keys, [`values`] types and units, [`expand`] variables and secrets; what
-//! the keys mean is in [`process`] and [`target`] and the modules below it; [`reach`] finds targets that
+//! `walk` knows tables and keys, `values` types and units, `expand` variables and secrets; what
+//! the keys mean is in `process` and `target` and the modules below it; `reach` finds targets that
 //! no request can get to.
 
 mod expand;
