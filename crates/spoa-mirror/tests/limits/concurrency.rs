@@ -14,7 +14,7 @@ fn most_at_once(lines: &str) -> u64 {
         senders.iter_mut().for_each(|sender| sender.batch(5));
     }
     // Whichever worker they wait on: none is left without a connection for good.
-    recorder.wait_count(60, 3 * wait::LIMIT);
+    recorder.wait_count(60, wait::LIMIT);
     let tally = mirror.finish();
     assert_eq!(tally.target().answers(), 60, "{tally:?}");
     busy.most()
@@ -29,8 +29,8 @@ fn workers_share_the_copies_under_way() {
 #[test]
 fn workers_share_the_connections() {
     let limit = "limit = { in-flight = 100, max-age = \"1h\" }";
-    assert!(most_at_once(&format!("{limit}\nconnections = {{ max = 3 }}")) <= 3);
-    assert_eq!(most_at_once(&format!("{limit}\nconnections = {{ max = 1 }}")), 1);
+    assert!(most_at_once(&format!("{limit}\nconnections = {{ max = 3, idle = \"1h\" }}")) <= 3);
+    assert_eq!(most_at_once(&format!("{limit}\nconnections = {{ max = 1, idle = \"1h\" }}")), 1);
 }
 
 /// One HTTP/2 connection goes from worker to worker; nobody is left without it for good.
@@ -38,7 +38,8 @@ fn workers_share_the_connections() {
 fn workers_share_an_http2_connection() {
     let recorder = h2::Recorder::start(h2::Behaviour::Respond(200, Vec::new()));
     let url = format!("http://{}", recorder.address());
-    let lines = "http = \"2\"\nlimit = { max-age = \"1h\" }\nconnections = { max = 1 }";
+    let lines =
+        "http = \"2\"\nlimit = { max-age = \"1h\" }\nconnections = { max = 1, idle = \"1h\" }";
     let mut mirror = Mirror::configured(&toml(2, &url, lines));
     let mut senders: Vec<_> = (0..4).map(|_| Sender::connect(mirror.address)).collect();
     for round in 1..=3 {
