@@ -6,6 +6,7 @@
 //!   with fragments, with and without their HELLO, under changing settings and cuttings.
 //! - `header_block`: each recorded `arg_hdrs`.
 //! - `json_body`: documents with each kind of token, and with the names that its rules are about.
+//! - `configuration`: the examples of docs/CONFIGURATION.md.
 //!
 //! Of inputs that differ only in names and values that the decoder does not look into, one is kept:
 //! for it the kinds, flags and rough lengths of frames make the difference.
@@ -46,6 +47,11 @@ fn main() -> io::Result<()> {
     }
     for document in DOCUMENTS {
         seeds.add("json_body", document, document.as_bytes())?;
+    }
+    let documentation = fs::read_to_string(root.join("../docs/CONFIGURATION.md"))?;
+    for block in documentation.split("```toml\n").skip(1) {
+        let block = block.split("```").next().unwrap_or_default();
+        seeds.add("configuration", block, block.as_bytes())?;
     }
     println!("{} seeds, {} bytes", seeds.count, seeds.bytes);
     Ok(())

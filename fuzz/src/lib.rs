@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use agent::{Agent, answers_due};
 use serde::de::IgnoredAny;
+use spoa_mirror::config::file;
 use spoa_mirror::config::{JsonPath, RedactPlace, RedactRule, RedactWith, TargetConfig};
 use spoa_mirror::exchange::{Body, Completeness, Exchange, Facts, Headers, RequestTarget, Version};
 use spoa_mirror::outcome::DropReason;
@@ -262,6 +263,29 @@ fn check_hidden(value: &serde_json::Value) {
     }
 }
 
+/// `data` as a configuration file, where every variable is set.
+pub fn configuration(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let secret = "a-secret-of-the-environment";
+    let environment = |_: &str| Some(secret.to_owned());
+    let read = || file::parse(std::path::Path::new("/nowhere/mirror.toml"), text, &environment);
+    let (config, report) = match read() {
+        Ok((config, warnings)) => (Some(config), warnings),
+        Err(report) => (None, report),
+    };
+    assert_eq!(config.is_none(), report.has_errors());
+    let shown = [report.text(true), report.text(false), report.lines().concat()];
+    assert!(text.contains(secret) || shown.iter().all(|shown| !shown.contains(secret)));
+    for finding in report.json().as_array().into_iter().flatten() {
+        let Some(line) = finding["line"].as_u64() else { continue };
+        assert!(line >= 1 && line as usize <= text.split('\n').count());
+        assert!(finding["column"].as_u64().is_some_and(|column| column >= 1));
+    }
+    if let Some(config) = config {
+        assert_eq!(read().ok().map(|(config, _)| config), Some(config));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -274,6 +298,7 @@ mod tests {
             ("connection", super::connection),
             ("header_block", super::header_block),
             ("json_body", super::json_body),
+            ("configuration", super::configuration),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
             let mut seeds = 0;
