@@ -94,9 +94,13 @@ fn write_summary(text: &mut String, config: &Config) -> std::fmt::Result {
     let agent = &config.agent;
     writeln!(text, "HAProxy    {}", listed(&agent.listen))?;
     let marker = match &config.marker.name {
-        Some(name) => {
-            format!("copies are marked by `{name}`, up to {} hops", config.marker.max_hops)
+        Some(name) if config.marker.max_hops == 1 => {
+            format!("copies are marked by `{name}`, copies of copies are not made")
         }
+        Some(name) => format!(
+            "copies are marked by `{name}`, a request is copied {} times at most",
+            config.marker.max_hops
+        ),
         None => "copies are not marked".to_owned(),
     };
     let frame = shown(u64::from(agent.max_frame_size));
@@ -141,12 +145,11 @@ fn write_target(text: &mut String, target: &TargetConfig) -> std::fmt::Result {
             format!("by {kind} {} (without it {without})", key.name())
         }
     };
-    writeln!(
-        text,
-        "  sample   {} % {by}, each {} time(s)",
-        sample.share.as_percent(),
-        target.amplify
-    )?;
+    let times = match target.amplify {
+        1 => String::new(),
+        times => format!(", each {times} times"),
+    };
+    writeln!(text, "  sample   {} % {by}{times}", sample.share.as_percent())?;
     let changes = changes(target);
     if !changes.is_empty() {
         writeln!(text, "  changes  {}", changes.join(", "))?;
