@@ -93,11 +93,6 @@ pub enum Command {
 /// How to be an agent.
 #[derive(Debug, Args)]
 pub struct AgentArgs {
-    /// Read everything from this file (docs/CONFIGURATION.md); of the other flags only --daemonize,
-    /// --pidfile and --runtime go with it
-    #[arg(long, value_name = "FILE", help_heading = "Process")]
-    config: Option<PathBuf>,
-
     /// Listen on this host name, IPv4 or IPv6 address, or `unix:PATH`; may be given again
     #[arg(
         short,
@@ -198,6 +193,10 @@ pub struct AgentArgs {
           help_heading = "Limits")]
     max_answer: u64,
 
+    /// Read everything from this file (docs/CONFIGURATION.md); of the other flags only --daemonize,
+    /// --pidfile and --runtime go with it
+    #[arg(long, value_name = "FILE", help_heading = "Process")]
+    config: Option<PathBuf>,
     /// Run this long, 0 for ever
     #[arg(short, long, value_name = "TIME", default_value = "0", value_parser = parse_time,
           help_heading = "Process")]

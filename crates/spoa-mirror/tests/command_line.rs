@@ -326,11 +326,12 @@ fn bash_offers(line: &[&str]) -> String {
     let script = stdout(&run(&["generate", "completions", "bash"]));
     let words: Vec<_> = line.iter().map(|word| format!("'{word}'")).collect();
     let ask = format!(
-        "{script}\nCOMP_WORDS=({}); COMP_CWORD={}; _spoa__mirror spoa-mirror '{}' ''; \
+        "{script}\nCOMP_WORDS=({}); COMP_CWORD={}; _spoa__mirror spoa-mirror '{}' '{}'; \
          echo \"${{COMPREPLY[@]}}\"",
         words.join(" "),
         line.len() - 1,
         line.last().unwrap(),
+        line[line.len() - 2],
     );
     stdout(&Command::new("bash").args(["--norc", "-c", &ask]).output().unwrap())
 }
