@@ -71,8 +71,8 @@ impl Ceiling {
 
     /// `message`: the largest request, `connection`: what a connection from HAProxy holds, in bytes.
     fn with(config: &Config, message: u64, connection: u64) -> Self {
-        let mut limited = config.clone();
-        let connections = os::descriptors::fit(&mut limited) as u64;
+        let (connections, share) = os::descriptors::bounds(config);
+        let connections = connections as u64;
         let workers = config.agent.workers as u64;
         let part = |what: &str, count, each| Part { what: what.to_owned(), count, each };
         let mut parts = vec![
@@ -93,8 +93,8 @@ impl Ceiling {
             let count = (config.admin.listen.len() * admin::MAX_CONNECTIONS) as u64;
             parts.push(part("connections to the admin API", count, ADMIN_CONNECTION));
         }
-        for target in &limited.targets {
-            add_target(&mut parts, target, message, workers);
+        for target in &config.targets {
+            add_target(&mut parts, target, message, workers, share);
         }
         Self { parts }
     }
@@ -119,23 +119,29 @@ impl Ceiling {
     }
 }
 
-fn add_target(parts: &mut Vec<Part>, target: &TargetConfig, message: u64, workers: u64) {
+fn add_target(
+    parts: &mut Vec<Part>,
+    target: &TargetConfig,
+    message: u64,
+    workers: u64,
+    share: usize,
+) {
     let mut add = |what: &str, count: u64, each: u64| {
         parts.push(Part { what: format!("target {}: {what}", target.name), count, each });
     };
     // A buffer that grows may have twice the room that it needs.
     let copy = 2 * (message.saturating_add(growth(target, message))) + BOOKKEEPING;
     let limits = &target.limits;
+    let in_flight = limits.in_flight.min(share);
     let (queue, queue_bytes) = (limits.queue as u64, limits.queue_bytes as u64);
     let waiting = queue_bytes
         .saturating_mul(2)
         .saturating_add(queue.saturating_mul(BOOKKEEPING))
         .min(queue.saturating_mul(copy));
     add("copies that wait", 1, waiting);
-    add("copies under way", limits.in_flight as u64, copy);
+    add("copies under way", in_flight as u64, copy);
     // Each worker opens no more connections than it has copies under way, and keeps them for a while.
-    let connections =
-        target.connections.max.unwrap_or(limits.in_flight).min(limits.in_flight) as u64;
+    let connections = target.connections.max.unwrap_or(in_flight).min(in_flight) as u64;
     let tls = if target.url.https { TLS_SESSION } else { 0 };
     if target.http != HttpVersion::Http2 {
         let each = target::CONNECTION_BYTES as u64 + tls;

@@ -27,6 +27,13 @@ pub fn fit(config: &mut Config) -> usize {
     for_haproxy(room(config, open_files))
 }
 
+/// Raises the limit as far as it goes, and gives the SPOP connections that may be open and the copies to
+/// each target that may be under way with it.
+pub fn bounds(config: &Config) -> (usize, usize) {
+    let open_files = raise();
+    (for_haproxy(room(config, open_files)), share_of(config, open_files))
+}
+
 /// How many copies to each target the limit of open files lets be under way.
 #[must_use]
 pub fn share(config: &Config) -> usize {
