@@ -27,7 +27,7 @@ main() {
   scratch=$(mktemp -d)
   trap clean_up EXIT
   package=$(scripts/package.sh --dev "$scratch")
-  debian=${TRIAL_DEBIAN:-}; [[ -n $debian ]] || make_debian
+  make_debian
   as_root cp -a "$debian" "$scratch/root"
   root=$scratch/root
   as_root mkdir "$root/packages"
@@ -111,7 +111,7 @@ exec unshare --cgroup sh -ec '
   mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
   mount -t tmpfs -o mode=755 tmpfs "$root/run"
   mount -t tmpfs -o mode=755 tmpfs "$root/dev"
-  for device in null zero full random urandom tty; do
+  for device in null zero full random urandom tty ptmx; do
     touch "$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
   done
@@ -151,7 +151,10 @@ inside() {
 clean_up() {
   local code=$?
   if [[ -n ${init:-} ]]; then
-    [[ $code -eq 0 ]] || inside journalctl --no-pager -n 60 >&2 || true
+    if [[ $code -ne 0 ]]; then
+      say "the journal:"
+      inside journalctl --no-pager -n 60 >&2 || true
+    fi
     as_root kill -KILL "$init" 2>/dev/null || true
   fi
   wait
@@ -185,8 +188,9 @@ check_contents() {
   local page
   for page in "$root"/unpacked/usr/share/man/man1/*.gz; do
     page=${page#"$root"}
-    [[ -z $(in_copy mandoc -Tlint -W warning "$page" 2>&1 | tee /dev/stderr) ]] || fail "mandoc warns of $page"
-    [[ -z $(in_copy env MANWIDTH=80 man -l --warnings "$page" 2>&1 >/dev/null | tee /dev/stderr) ]] || fail "groff warns of $page"
+    in_copy mandoc -Tlint -W warning "$page" >"$scratch/last" 2>&1 || true
+    in_copy env MANWIDTH=80 man -l --warnings "$page" 2>>"$scratch/last" >/dev/null || fail "man cannot show $page"
+    [[ ! -s $scratch/last ]] || { cat "$scratch/last" >&2; fail "$page is not as man pages should be"; }
   done
   in_copy bash -n /unpacked/usr/share/bash-completion/completions/spoa-mirror
   in_copy logrotate --debug /unpacked/etc/logrotate.d/spoa-mirror >"$scratch/last" 2>&1 || { cat "$scratch/last" >&2; fail "logrotate"; }
@@ -207,8 +211,8 @@ check_installation() {
   inside dpkg -i /packages/first.deb >"$scratch/last" 2>&1 || { cat "$scratch/last" >&2; fail "dpkg cannot install it"; }
   inside systemctl is-enabled --quiet spoa-mirror.service || fail "the service is not enabled"
   if inside systemctl is-enabled --quiet spoa-mirror-spop.socket; then fail "the socket is enabled"; fi
-  inside systemd-analyze verify spoa-mirror.service spoa-mirror-spop.socket >"$scratch/last" 2>&1 || true
-  if grep -i spoa-mirror "$scratch/last"; then fail "systemd objects to the units"; fi
+  inside systemd-analyze verify /usr/lib/systemd/system/spoa-mirror.service /usr/lib/systemd/system/spoa-mirror-spop.socket >"$scratch/last" 2>&1 || true
+  if grep -i spoa-mirror "$scratch/last" >&2; then fail "systemd objects to the units"; fi
   local exposure
   exposure=$(inside systemd-analyze security --no-pager spoa-mirror.service | awk '/Overall exposure level/ { print $(NF - 2) }')
   say "systemd-analyze security: $exposure"
