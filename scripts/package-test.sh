@@ -2,11 +2,11 @@
 # Tests the Debian package: builds it, has lintian and others check it, and installs, starts, reloads,
 # upgrades, removes and purges it on a Debian of its own, with systemd as its first process.
 #
-#   scripts/package-test.sh
+#   scripts/package-test.sh [PACKAGE]
 #
-# That Debian is a directory. It is made by debootstrap once (~/.cache/spoa-mirror/debian-*, half a gigabyte), and
-# each run works on a copy, in namespaces of its own: the machine's own packages, services, network and mounts are
-# not touched. Takes root or sudo.
+# Without PACKAGE it tests what `cargo build` makes. That Debian is a directory: debootstrap makes it once
+# (~/.cache/spoa-mirror/debian-*, half a gigabyte), and each run works on a copy, in namespaces of its own. The
+# machine's own packages, services, network and mounts are not touched. Takes root or sudo.
 #
 # Exit code: 0 if all is as it should be.
 set -euo pipefail
@@ -26,7 +26,7 @@ main() {
 
   scratch=$(mktemp -d)
   trap clean_up EXIT
-  package=$(scripts/package.sh --dev "$scratch")
+  package=${1:-$(scripts/package.sh --dev "$scratch")}
   make_debian
   as_root cp -a "$debian" "$scratch/root"
   root=$scratch/root
@@ -144,8 +144,8 @@ init_process() {
 
 # Runs a command beside that systemd.
 inside() {
-  as_root nsenter --target "$init" --mount --uts --ipc --net --pid --cgroup --root --wd=/ \
-    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@" </dev/null
+  as_root nsenter --target "$init" --mount --uts --ipc --net --pid --cgroup --root \
+    env --chdir=/ -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@" </dev/null
 }
 
 clean_up() {
@@ -162,6 +162,15 @@ clean_up() {
     as_root find "$made_group" -depth -type d -exec rmdir {} + 2>/dev/null || true
   fi
   as_root rm -rf "$scratch"
+}
+
+# says PATTERN COMMAND...: whether the command's output has a line that matches.
+says() {
+  local pattern=$1
+  shift
+  # Not a pipe: grep goes at the first match, and the command would fail.
+  "$@" >"$scratch/said" 2>/dev/null || true
+  grep -qi -- "$pattern" "$scratch/said"
 }
 
 # until_true WHAT COMMAND...: asks again for half a minute.
@@ -214,7 +223,7 @@ check_installation() {
   inside systemd-analyze verify /usr/lib/systemd/system/spoa-mirror.service /usr/lib/systemd/system/spoa-mirror-spop.socket >"$scratch/last" 2>&1 || true
   if grep -i spoa-mirror "$scratch/last" >&2; then fail "systemd objects to the units"; fi
   local exposure
-  exposure=$(inside systemd-analyze security --no-pager spoa-mirror.service | awk '/Overall exposure level/ { print $(NF - 2) }')
+  exposure=$(inside systemd-analyze security --no-pager spoa-mirror.service | awk '/Overall exposure level/ { level = $(NF - 2) } END { print level }')
   say "systemd-analyze security: $exposure"
   awk "BEGIN { exit !($exposure <= $EXPOSURE) }" || fail "the unit is exposed more than it was: $exposure"
 }
@@ -239,7 +248,7 @@ check_service() {
   [[ $(inside stat -c %u "/proc/$pid") -ge 61184 ]] || fail "it runs as $(inside stat -c %U "/proc/$pid")"
   # shellcheck disable=SC2016 # awk's own
   [[ $(inside awk '/^CapEff/ { print $2 }' "/proc/$pid/status") == 0000000000000000 ]] || fail "it has capabilities"
-  inside spoa-mirror status --json | grep -q '"targets"' || fail "no status by the command line"
+  says '"targets"' inside spoa-mirror status --json || fail "no status by the command line"
 }
 
 append() { printf '%s\n' "$@" | as_root tee -a "$root/etc/spoa-mirror/spoa-mirror.toml" >/dev/null; }
@@ -250,7 +259,9 @@ get() {
     printf "GET /healthz HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n" >&3
     head -n 1 <&3 | grep -q " 200 "'
 }
-copied() { inside spoa-mirror status --json | tr -d ' \n' | grep -q "\"answered\":{[^}]*\"2xx\":[1-9]"; }
+copied() {
+  inside spoa-mirror status --json >"$scratch/status" && tr -d ' \n' <"$scratch/status" | grep '"answered":{[^}]*"2xx":[1-9]' >/dev/null
+}
 get_and_copied() { get && copied; }
 
 check_copies() {
@@ -282,7 +293,7 @@ check_reload() {
   inside systemctl reload spoa-mirror.service || fail "the mended file cannot be loaded"
   [[ $(property MainPID) == "$pid" ]] || fail "it was started again"
 }
-has_target() { inside spoa-mirror status --json | grep -q "\"$1\""; }
+has_target() { says "\"$1\"" inside spoa-mirror status --json; }
 
 check_log_file() {
   say "log file and its rotation"
@@ -305,7 +316,7 @@ check_watchdog() {
     kill -STOP "$(systemctl show --value -p MainPID spoa-mirror.service)"'
   until_true "systemd does not start an agent again that hangs" was_restarted
   until_true "it is not active again" is_active
-  inside journalctl --no-pager -u spoa-mirror.service | grep -qi watchdog || fail "that was not the watchdog"
+  says 'watchdog timeout' inside journalctl --no-pager -u spoa-mirror.service || fail "that was not the watchdog"
   inside sh -ec 'rm -r /run/systemd/system/spoa-mirror.service.d; systemctl daemon-reload; systemctl restart spoa-mirror.service'
   # Shorter than the grace period of an agent that has something to do.
   [[ $(property Result) == success ]] || fail "it did not end well: $(property Result)"
@@ -319,9 +330,7 @@ check_socket() {
   listens 12345 || fail "systemd does not listen"
   until_true "a connection does not start the service" is_active
   until_true "no request is copied over systemd's socket" get_and_copied
-  inside journalctl --no-pager | grep -q 'listening on 127.0.0.1:12345 (from systemd)' \
-    || inside grep -q 'listening on 127.0.0.1:12345 (from systemd)' /var/log/spoa-mirror/spoa-mirror.log \
-    || fail "the socket was not taken over"
+  inside grep -q 'listening on 127.0.0.1:12345 (from systemd)' /var/log/spoa-mirror/spoa-mirror.log || fail "the socket was not taken over"
   inside sh -ec 'systemctl stop spoa-mirror-spop.socket spoa-mirror.service; systemctl start spoa-mirror.service'
 }
 
@@ -346,8 +355,8 @@ check_purge() {
   as_root test -e "$root/etc/spoa-mirror/spoa-mirror.toml" || fail "the configuration went with the program"
   inside dpkg -P spoa-mirror >"$scratch/last" 2>&1 || { cat "$scratch/last" >&2; fail "dpkg cannot purge it"; }
   local left
-  left=$(inside find /etc /usr /var /run -name '*spoa-mirror*' -not -path '/run/systemd/transient/*' -not -path '/var/log/journal/*')
+  left=$(inside find /etc /usr /var /run -name '*spoa-mirror*' -not -path '/run/systemd/transient/*' -not -path '/var/log/journal/*' -not -path '/var/cache/man/*')
   [[ -z $left ]] || fail "purged, and still there: $left"
 }
 
-main
+main "$@"

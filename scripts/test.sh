@@ -14,6 +14,8 @@ cd "$checkout"
 need_rust
 need_cplusplus
 need_python
+need_dpkg_dev
+need_debootstrap
 install_needs
 say "using $(rustc --version), $(cargo --version)"
 
@@ -23,5 +25,6 @@ step "HAProxy 2.6, 3.0, 3.2 and 3.4, unpacked from Debian's packages" scripts/ha
 step "Prometheus, unpacked from Debian's package" scripts/prometheus.sh
 step "tests of the workspace" cargo test --workspace --no-fail-fast
 step "the admin API against its description" scripts/api-test.sh
+step "the Debian package: checked, installed, started, upgraded, purged" scripts/package-test.sh
 step "short fuzz runs" scripts/fuzz.sh all "${FUZZ_SECONDS:-20}"
 sum_up

@@ -241,3 +241,62 @@ fn the_readme_shows_the_demonstrations_real_output() {
     let told: Vec<_> = stable(documented).into_iter().map(without_numbers).collect();
     assert_eq!(real, told);
 }
+
+#[test]
+fn the_packages_configurations_are_right() {
+    let shipped = include_str!("../../../packaging/debian/spoa-mirror.toml");
+    // As it is told to be changed: a target, and a log file.
+    let changed: String = shipped
+        .split_inclusive('\n')
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.contains("[[target]]") || rest.contains(" = ") => rest,
+            _ => line,
+        })
+        .collect();
+    assert!(changed.contains("\n[[target]]\n") && changed.contains("\nfile = "), "{changed}");
+    let example = include_str!("../../../packaging/examples/spoa-mirror.toml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spoa-mirror.toml");
+    let path = path.to_str().unwrap();
+    for (text, targets) in [(shipped, 0), (&changed, 1), (example, 2)] {
+        std::fs::write(path, text).unwrap();
+        let checked = run(&["check", "--json", "--config", path]);
+        assert!(checked.status.success(), "{text}{}", self::text(&checked.stdout));
+        let told: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+        assert_eq!(told["config"]["target"].as_array().unwrap().len(), targets, "{told:#}");
+    }
+}
+
+#[test]
+fn the_packages_unit_and_examples_name_what_there_is() {
+    let unit = include_str!("../../../packaging/debian/spoa-mirror.service");
+    let help = text(&run(&["--help"]).stdout);
+    let called = unit.split("/usr/bin/spoa-mirror ").skip(1);
+    let words: Vec<_> = called.map(|rest| rest.split(' ').next().unwrap()).collect();
+    assert_eq!(words, ["--config", "check"]);
+    assert!(words.iter().all(|word| help.contains(&format!(" {word} "))), "{help}");
+    let conf = include_str!("../../../packaging/examples/mirror.conf");
+    let config = include_str!("../../../packaging/examples/haproxy.cfg");
+    for version in Version::ALL {
+        let (production, shadow) = (Recorder::start(), Recorder::start());
+        let port = ports::free();
+        let url = shadow.url();
+        let arguments = ["-r", "0", "-a", "127.0.0.1", "-p", &port.to_string(), "-u", &url];
+        let mut agent = Agent::start(PROGRAM, arguments);
+        agent.wait_line(LIMIT, |line| line.contains("listening on"));
+        let config = config
+            .replace("bind :80", "bind 127.0.0.1:{port:web}")
+            .replace("127.0.0.1:8080", &production.address().to_string())
+            .replace("127.0.0.1:12345", &format!("127.0.0.1:{port}"))
+            // The testbed has its own.
+            .replace("log stderr local0", "");
+        let haproxy = Haproxy::builder(version)
+            .config(config)
+            .file("mirror.conf", conf.replace("processing 20ms", "processing 5s"))
+            .start();
+        let answer = client::http1::get(haproxy.address("web"), "/example").unwrap();
+        assert_eq!(answer.status, 200, "{version:?}");
+        assert_eq!(shadow.wait_for(1, LIMIT)[0].target(), b"/example", "{version:?}");
+        assert!(agent.stop(LIMIT).success());
+    }
+}
