@@ -12,6 +12,8 @@
 set -euo pipefail
 # shellcheck source=scripts/prerequisites.sh
 source "$(dirname "${BASH_SOURCE[0]}")/prerequisites.sh"
+# shellcheck source=scripts/debian.sh
+source "$checkout/scripts/debian.sh"
 cd "$checkout"
 
 # What `systemd-analyze security` may say of the unit; docs/OPERATIONS.md states the figure.
@@ -60,10 +62,12 @@ make_debian() {
   cache=${SPOA_MIRROR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spoa-mirror}
   debian=$cache/debian-$codename-1
   [[ ! -e $debian/.complete ]] || return 0
-  say "making a Debian $codename in $debian"
+  find_mirror
+  find_keyrings
+  say "making a Debian $codename in $debian, from $mirror"
   mkdir -p "$cache"
   as_root rm -rf "$debian"
-  as_root debootstrap --variant=minbase "$codename" "$debian" "${SPOA_MIRROR_DEBIAN_MIRROR:-http://deb.debian.org/debian}" \
+  as_root debootstrap --variant=minbase --keyring="$keyrings" "$codename" "$debian" "$mirror" \
     >"$scratch/debootstrap.log" || { tail -n 20 "$scratch/debootstrap.log" >&2; die "debootstrap failed"; }
   as_root cp --dereference /etc/resolv.conf "$debian/etc/resolv.conf"
   # Nothing is started while packages are installed.

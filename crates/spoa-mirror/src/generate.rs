@@ -65,6 +65,14 @@ pub(crate) fn main(arguments: &GenerateArgs) -> ExitCode {
 
 const PROGRAM: &str = "spoa-mirror";
 
+/// Where the packages put things.
+const FILES: &[(&str, &str)] = &[
+    ("/etc/spoa-mirror/spoa-mirror.toml", "What the service spoa-mirror.service is to do."),
+    ("/var/log/spoa-mirror/", "The only directory where the service can write log files."),
+    ("/run/spoa-mirror/", "The only directory where the service can make unix sockets."),
+    ("/usr/share/doc/spoa-mirror/examples/", "Configurations for HAProxy and for the agent."),
+];
+
 fn print(text: &str) {
     // A reader that closed the pipe has seen enough.
     let _ = io::stdout().write_all(text.as_bytes());
@@ -146,6 +154,15 @@ fn page(command: &Command, name: &str, related: &[String]) -> String {
     }
     let after = command.get_after_long_help().or(command.get_after_help());
     closing_sections(&mut roff, &after.map(ToString::to_string).unwrap_or_default());
+
+    if name == PROGRAM {
+        roff.control("SH", ["FILES"]);
+        for (file, what) in FILES {
+            roff.control("TP", []);
+            roff.text([italic(*file)]);
+            roff.text([roman(*what)]);
+        }
+    }
 
     roff.control("SH", ["SEE ALSO"]);
     let mut see = Vec::new();

@@ -183,6 +183,24 @@ fn a_worker_that_hangs_stops_the_signs_of_life() {
 }
 
 #[test]
+fn systemd_is_told_of_reloads() {
+    let manager = Manager::new();
+    let directory = TempDir::new().unwrap();
+    let address = ports::free_addr();
+    let toml = "[[target]]\nname = \"a\"\nurl = \"http://127.0.0.1:9\"\n";
+    let mut mirror = Mirror::configured_at(address, manager.service(), directory, toml);
+    manager.wait("READY=1");
+    for _ in 0..2 {
+        mirror.process.signal(Signal::SIGHUP);
+        let (message, _) = manager.wait("RELOADING=1");
+        // systemd 253 and newer want to know when.
+        assert!(message.iter().any(|line| line.starts_with("MONOTONIC_USEC=")), "{message:?}");
+        manager.wait("READY=1");
+    }
+    mirror.finish();
+}
+
+#[test]
 fn an_agent_that_drains_is_alive() {
     let manager = Manager::new();
     let shadow = Recorder::with(Behaviour::mute());
