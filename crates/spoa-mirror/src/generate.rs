@@ -14,6 +14,7 @@ use clap_complete::Shell;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 
 use crate::cli::Cli;
+use crate::date;
 
 /// What to generate.
 #[derive(Debug, Args)]
@@ -387,54 +388,13 @@ fn date() -> String {
     let seconds = given.unwrap_or_else(|| {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     });
-    let (year, month, day) = civil(seconds / 86_400);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-/// Year, month and day of a number of days since 1970-01-01.
-fn civil(mut days: u64) -> (u64, u64, u64) {
-    // Past the year 9999 nobody reads man pages.
-    days = days.min(2_932_896);
-    let is_leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let mut year = 1970;
-    loop {
-        let length = if is_leap(year) { 366 } else { 365 };
-        if days < length {
-            break;
-        }
-        days -= length;
-        year += 1;
-    }
-    let february = if is_leap(year) { 29 } else { 28 };
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    (year, month, days + 1)
+    date::day(seconds)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_have_their_date() {
-        for (seconds, expected) in [
-            (0, (1970, 1, 1)),
-            (951_782_400, (2000, 2, 29)),
-            (951_868_800, (2000, 3, 1)),
-            (1_735_603_200, (2024, 12, 31)),
-            (4_107_542_400, (2100, 3, 1)),
-            (u64::MAX, (9999, 12, 31)),
-        ] {
-            assert_eq!(civil(seconds / 86_400), expected, "{seconds}");
-        }
-    }
 
     #[test]
     fn flags_and_quoted_words_are_bold_and_the_rest_is_not() {

@@ -11,6 +11,7 @@ mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
+mod date;
 mod decode;
 pub mod demo;
 pub mod exchange;

@@ -18,7 +18,6 @@ mod openapi;
 mod patch;
 mod server;
 mod stream;
-mod time;
 pub mod times;
 mod tls;
 pub mod view;

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::error::Problem;
-use super::time::rfc3339;
 use super::times::TimesView;
 use crate::control::{Change, Reloaded, Reloads, Status, TargetStatus};
+use crate::date::rfc3339;
 use crate::outcome::{SpopTally, Tally};
 use crate::target::Overrides;
 

@@ -1,14 +1,19 @@
-//! Points in time as the API writes them.
+//! Points in time as the API writes them, and days as man pages do.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+/// 9999-12-31, in days after 1970 began.
+const LAST_DAY: u64 = 2_932_896;
+
 /// A time as RFC 3339 has it, in UTC, exact to a millisecond.
-pub(super) fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = date(days);
+    let second = since.as_secs() % DAY;
     format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
+        "{}T{:02}:{:02}:{:02}.{:03}Z",
+        day(since.as_secs()),
         second / 3600,
         second / 60 % 60,
         second % 60,
@@ -16,8 +21,9 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
     )
 }
 
-/// Year, month and day, so many days after 1970 began.
-fn date(mut days: u64) -> (u64, u64, u64) {
+/// The day, in UTC, `seconds` after 1970 began; years after 9999 are taken for 9999.
+pub(crate) fn day(seconds: u64) -> String {
+    let mut days = (seconds / DAY).min(LAST_DAY);
     let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let mut year = 1970;
     while days >= 365 + u64::from(leap(year)) {
@@ -33,7 +39,7 @@ fn date(mut days: u64) -> (u64, u64, u64) {
         days -= length;
         month += 1;
     }
-    (year, month, days + 1)
+    format!("{year:04}-{month:02}-{:02}", days + 1)
 }
 
 #[cfg(test)]
@@ -53,5 +59,11 @@ mod tests {
         ] {
             assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn the_last_day_is_the_end_of_the_year_9999() {
+        assert_eq!(day(253_402_300_799), "9999-12-31");
+        assert_eq!(day(u64::MAX), "9999-12-31");
     }
 }

@@ -1,0 +1,16 @@
+//! Compares production's responses with a shadow's: typed differences, measured noise, a verdict.
+//!
+//! Pure: no I/O, no clock, no runtime. What is compared comes from outside and may be hostile: no
+//! function panics, and depth, sizes and the number of what is remembered are bounded.
+#![deny(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable
+)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
+
+mod difference;
+
+pub use difference::{Difference, Kind, Place};
