@@ -11,6 +11,17 @@
 )]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
 
+mod compare;
+mod comparison;
 mod difference;
+mod limits;
+mod redact;
+mod report;
+mod response;
 
+pub use compare::Comparer;
+pub use comparison::{Comparison, Examined, Excuse, Outcome, Reason, Side};
 pub use difference::{Difference, Kind, Place};
+pub use limits::Limits;
+pub use redact::{Redact, ShowAll};
+pub use response::{Body, Pair, Response};
