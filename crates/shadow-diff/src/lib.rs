@@ -14,6 +14,7 @@
 mod compare;
 mod comparison;
 mod difference;
+pub mod endpoint;
 mod limits;
 mod redact;
 mod report;
