@@ -120,7 +120,7 @@ lints_are_there() {
   (cd "$checkout" && cargo fmt --version && cargo clippy --version) >/dev/null 2>&1
 }
 
-bench_tools_are_there() { has wrk && has h2load && PATH=$PATH:/usr/sbin has nginx; }
+bench_tools_are_there() { has wrk && has perf && PATH=$PATH:/usr/sbin has nginx; }
 
 # An earlier run may have installed Rust by rustup without touching the shell's start-up files.
 find_rustup_folder() {
@@ -167,7 +167,6 @@ choose_packages() {
         ;;
       bench)
         want wrk "sends requests as fast as they are answered"
-        want nghttp2-client "h2load, sends requests at a fixed rate"
         want nginx-light "production, targets, and a rival with its mirror directive"
         want linux-perf "counts system calls"
         ;;
@@ -278,7 +277,7 @@ tell_what_to_install_by_hand() {
       rust) say "  - rustc and cargo $rust_floor or newer, from your system or from https://rustup.rs (Debian 13: rustc cargo; Debian 12: rustc-web cargo-web)" ;;
       dpkg_dev) say "  - dpkg-shlibdeps and objdump (Debian: dpkg-dev binutils)" ;;
       debootstrap) say "  - debootstrap, unshare and nsenter (Debian: debootstrap util-linux)" ;;
-      bench) say "  - wrk, h2load and nginx, and perf if system calls are to be counted (Debian: wrk nghttp2-client nginx-light linux-perf)" ;;
+      bench) say "  - wrk, nginx and perf (Debian: wrk nginx-light linux-perf)" ;;
       valgrind) say "  - valgrind (Debian: valgrind)" ;;
       rust_lints) say "  - rustfmt and clippy for that Rust (rustup component add rustfmt clippy)" ;;
     esac

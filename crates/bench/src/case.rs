@@ -1,9 +1,12 @@
 //! What is measured: requests, load and targets.
 
+use nix::sys::resource::{Resource, getrlimit};
+
 /// One case.
+#[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
+    pub(crate) about: String,
     pub(crate) request: Request,
     pub(crate) load: Load,
     pub(crate) target: Target,
@@ -11,6 +14,13 @@ pub(crate) struct Case {
     pub(crate) sample: u32,
     /// HAProxy's `tune.bufsize`, in bytes.
     pub(crate) bufsize: u32,
+    /// The case of the same load whose figures without SPOE, and with an agent that only acknowledges, are
+    /// this one's too: they know no targets.
+    pub(crate) base: &'static str,
+    /// Whether it tells something of nginx's mirror and other agents.
+    pub(crate) rivals: bool,
+    /// How long it is measured, in parts of `--seconds`.
+    pub(crate) long: f64,
 }
 
 /// What clients ask for.
@@ -28,8 +38,10 @@ pub(crate) struct Request {
 pub(crate) enum Load {
     /// So many connections, each sending the next request when it has the answer.
     Closed(u32),
-    /// So many requests a second, over 32 connections.
+    /// So many requests a second, evenly spaced, whatever becomes of them.
     Rate(u32),
+    /// No HAProxy: so many SPOP connections to the agent, used in turn, and so many NOTIFYs a second.
+    Spop { connections: u32, rate: u32 },
 }
 
 /// Where copies go.
@@ -45,79 +57,126 @@ pub(crate) enum Target {
     Several(usize),
     /// Answers after a second.
     Slow,
+    /// The slow one and two of the first kind, with everything that the agent can do for a target.
+    Everything,
     /// Nobody listens.
     Down,
 }
 
-const GET: Request = Request { method: "GET", body: 0, headers: 0 };
-const NORMAL: Case = Case {
-    name: "get",
-    about: "small GET, 32 clients in a closed loop",
-    request: GET,
-    load: Load::Closed(32),
-    target: Target::Http1,
-    sample: 100,
-    bufsize: 16384,
-};
+impl Case {
+    /// Whether the target takes every copy at this load, so that none may be lost.
+    pub(crate) fn lossless(&self) -> bool {
+        match self.target {
+            Target::Http1 | Target::H2c | Target::Tls | Target::Several(_) => true,
+            Target::Slow | Target::Everything => matches!(self.load, Load::Rate(_)),
+            Target::Down => false,
+        }
+    }
+}
 
 /// Every case there is.
 pub(crate) fn all() -> Vec<Case> {
-    let post = |body| Request { method: "POST", body, headers: 0 };
+    let get = Case {
+        name: "get",
+        about: "small GET, 32 clients in a closed loop".to_owned(),
+        request: Request { method: "GET", body: 0, headers: 0 },
+        load: Load::Closed(32),
+        target: Target::Http1,
+        sample: 100,
+        bufsize: 16384,
+        base: "get",
+        rivals: true,
+        long: 1.0,
+    };
+    // The same load, and another target.
+    let to = |name, about: &str, target| Case { name, target, ..get.with(about) };
+    // The same target, and another load.
+    let load = |name, about: &str, load| Case { name, load, base: name, ..get.with(about) };
+    let post = |name, body, about: &str| {
+        let request = Request { method: "POST", body, headers: 0 };
+        Case { name, request, base: name, long: 0.5, ..get.with(about) }
+    };
+    let rate_1000 = load("rate-1000", "small GET, 1,000 requests a second", Load::Rate(1000));
+    let slow = |name, about: &str, target| Case {
+        name,
+        target,
+        long: 2.0,
+        ..rate_1000.with(&format!("1,000 requests a second, 1,000 copies in flight: {about}"))
+    };
+    let spop = |name, connections| {
+        let about = format!(
+            "10,000 NOTIFYs of a small GET a second over {connections} SPOP connections in turn, no HAProxy"
+        );
+        Case { long: 2.0, ..load(name, &about, Load::Spop { connections, rate: 10_000 }) }
+    };
     vec![
-        NORMAL,
+        get.clone(),
         Case {
-            name: "get-512",
-            about: "small GET, 512 clients in a closed loop",
-            load: Load::Closed(512),
-            ..NORMAL
+            rivals: false,
+            ..to("two", "small GET, closed loop, two targets", Target::Several(2))
+        },
+        to("three", "small GET, closed loop, three targets", Target::Several(3)),
+        to("http2", "small GET, closed loop, HTTP/2 target", Target::H2c),
+        to("tls", "small GET, closed loop, TLS target", Target::Tls),
+        Case { long: 2.0, ..load("rate", "small GET, 2,000 requests a second", Load::Rate(2000)) },
+        Case { long: 2.0, rivals: false, ..rate_1000.clone() },
+        slow("slow", "a target that answers after 1 s", Target::Slow),
+        slow(
+            "everything",
+            "a target that answers after 1 s and two good ones, each with rules, sample, rewriting, \
+             redaction, rate, adaptive limit and breaker; every copy logged",
+            Target::Everything,
+        ),
+        spop("spop-32", 32),
+        spop("spop-many", spop_connections(10_000)),
+        Case {
+            long: 0.5,
+            ..load("get-512", "small GET, 512 clients in a closed loop", Load::Closed(512))
         },
         Case {
-            name: "rate",
-            about: "small GET, 2,000 requests a second",
-            load: Load::Rate(2000),
-            ..NORMAL
+            rivals: false,
+            long: 0.5,
+            ..load("rate-10000", "small GET, 10,000 requests a second", Load::Rate(10_000))
         },
-        Case { name: "post-10k", about: "POST of 10 kB", request: post(10_000), ..NORMAL },
+        post("post-10k", 10_000, "POST of 10 kB, closed loop"),
         Case {
-            name: "post-60k",
-            about: "POST of 60 kB, tune.bufsize 65536",
-            request: post(60_000),
             bufsize: 65536,
-            ..NORMAL
+            ..post("post-60k", 60_000, "POST of 60 kB, closed loop, tune.bufsize 65536")
         },
         Case {
             name: "headers-80",
-            about: "GET with 80 headers",
-            request: Request { headers: 80, ..GET },
-            ..NORMAL
-        },
-        Case { name: "http2", about: "small GET, HTTP/2 target", target: Target::H2c, ..NORMAL },
-        Case { name: "tls", about: "small GET, TLS target", target: Target::Tls, ..NORMAL },
-        Case {
-            name: "three",
-            about: "small GET, three targets",
-            target: Target::Several(3),
-            ..NORMAL
-        },
-        Case { name: "sample", about: "small GET, 10 % mirrored", sample: 10, ..NORMAL },
-        Case {
-            name: "slow",
-            about: "2,000 requests a second, target answers after 1 s",
-            target: Target::Slow,
-            load: Load::Rate(2000),
-            ..NORMAL
+            request: Request { headers: 80, ..get.request },
+            base: "headers-80",
+            long: 0.5,
+            ..get.with("GET with 80 headers, closed loop")
         },
         Case {
-            name: "slow-closed",
-            about: "small GET in a closed loop, target answers after 1 s",
-            target: Target::Slow,
-            ..NORMAL
+            name: "sample",
+            sample: 10,
+            long: 0.5,
+            ..get.with("small GET, closed loop, 10 % mirrored")
         },
         Case {
-            name: "down",
-            about: "small GET in a closed loop, nobody listens at the target",
-            target: Target::Down,
-            ..NORMAL
+            long: 0.5,
+            ..to("slow-closed", "small GET, closed loop, target answers after 1 s", Target::Slow)
+        },
+        Case {
+            long: 0.5,
+            ..to("down", "small GET, closed loop, nobody listens at the target", Target::Down)
         },
     ]
+}
+
+impl Case {
+    fn with(&self, about: &str) -> Self {
+        Self { about: about.to_owned(), ..self.clone() }
+    }
+}
+
+/// So many, or what the limit of open files allows: of what it may open, our agent keeps a third for HAProxy.
+fn spop_connections(wanted: u32) -> u32 {
+    const RESERVED: u64 = 200;
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    let room = limit.saturating_sub(RESERVED) / 3;
+    wanted.min(u32::try_from(room).unwrap_or(u32::MAX))
 }

@@ -6,7 +6,14 @@ use std::path::{Path, PathBuf};
 use testbed::agent::Agent;
 use testbed::wait;
 
-use crate::case::{Case, Target};
+use crate::case::{Case, Load, Target};
+use crate::nginx::CA;
+use crate::{beside_us, configuration};
+
+/// The names of those that others are compared with, and of the one that must be good.
+pub(crate) const NO_SPOE: &str = "no SPOE";
+pub(crate) const ACKNOWLEDGING: &str = "only acknowledges";
+pub(crate) const OURS: &str = "spoa-mirror";
 
 /// Somebody to measure.
 pub(crate) struct Contender {
@@ -29,15 +36,15 @@ pub(crate) enum Kind {
 
 impl Contender {
     pub(crate) fn none() -> Self {
-        Self { name: "no SPOE".to_owned(), kind: Kind::None }
+        Self { name: NO_SPOE.to_owned(), kind: Kind::None }
     }
 
     pub(crate) fn acknowledging() -> Self {
-        Self { name: "only acknowledges".to_owned(), kind: Kind::Acknowledging }
+        Self { name: ACKNOWLEDGING.to_owned(), kind: Kind::Acknowledging }
     }
 
     pub(crate) fn ours(program: &Path) -> Self {
-        Self { name: "spoa-mirror".to_owned(), kind: Kind::Ours(program.to_owned()) }
+        Self { name: OURS.to_owned(), kind: Kind::Ours(program.to_owned()) }
     }
 
     pub(crate) fn nginx_mirror() -> Self {
@@ -50,18 +57,32 @@ impl Contender {
         Self { name: name.into_owned(), kind: Kind::Peer(command.to_owned()) }
     }
 
-    /// Whether it can do what the case asks for.
+    /// Whether the case has something to tell of it: it can do what is asked for, and the case is not one of
+    /// those that differ from another only in targets, which it does not know.
     pub(crate) fn takes(&self, case: &Case) -> bool {
+        let haproxy = !matches!(case.load, Load::Spop { .. });
         match self.kind {
-            Kind::None | Kind::Acknowledging | Kind::Ours(_) => true,
+            Kind::None => case.base == case.name && haproxy,
+            Kind::Acknowledging => case.base == case.name,
+            Kind::Ours(_) => true,
             Kind::NginxMirror => {
-                case.target != Target::H2c && case.sample == 100 && case.bufsize == 16384
+                case.rivals
+                    && haproxy
+                    && !matches!(case.target, Target::H2c | Target::Everything)
+                    && case.sample == 100
+                    && case.bufsize == 16384
             }
             Kind::Peer(_) => {
-                case.sample == 100
+                case.rivals
+                    && case.sample == 100
                     && matches!(case.target, Target::Http1 | Target::Slow | Target::Down)
             }
         }
+    }
+
+    /// Whether it sends copies.
+    pub(crate) fn mirrors(&self) -> bool {
+        !matches!(self.kind, Kind::None | Kind::Acknowledging)
     }
 
     /// Starts the agent at `address`, if it is one.
@@ -70,7 +91,6 @@ impl Contender {
         case: &Case,
         address: SocketAddr,
         targets: &[String],
-        ca: &Path,
         directory: &Path,
     ) -> Option<Agent> {
         let agent = match &self.kind {
@@ -78,7 +98,8 @@ impl Contender {
             Kind::Acknowledging => Agent::start(beside_us("acknowledge"), [address.to_string()]),
             Kind::Ours(program) => {
                 let file = directory.join("spoa-mirror.toml");
-                let text = configuration(case, address, targets, ca);
+                let ca = directory.join(CA);
+                let text = configuration::text(case, address, targets, &ca, directory);
                 std::fs::write(&file, text).unwrap();
                 let config = [PathBuf::from("--config"), file];
                 Agent::start(program, config)
@@ -87,36 +108,11 @@ impl Contender {
                 let command = command
                     .replace("{port}", &address.port().to_string())
                     .replace("{url}", targets.first().map_or("", String::as_str));
-                let agent = Agent::start("/bin/sh", ["-c".to_owned(), format!("exec {command}")]);
-                let listens = || std::net::TcpStream::connect(address).is_ok();
-                wait::holds(wait::LIMIT, "the peer listens", listens);
-                return Some(agent);
+                Agent::start("/bin/sh", ["-c".to_owned(), format!("exec {command}")])
             }
         };
-        agent.wait_line(wait::LIMIT, |line| line.contains("listening on"));
+        let listens = || std::net::TcpStream::connect(address).is_ok();
+        wait::holds(wait::LIMIT, "the agent listens", listens);
         Some(agent)
     }
-}
-
-/// A program that was built along with this one.
-pub(crate) fn beside_us(name: &str) -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name(name)
-}
-
-fn configuration(case: &Case, address: SocketAddr, targets: &[String], ca: &Path) -> String {
-    let mut text = format!("[agent]\nlisten = [\"{address}\"]\n[log]\ncopies = \"none\"\n");
-    for (number, url) in targets.iter().enumerate() {
-        text += &format!("[[target]]\nname = \"t{number}\"\nurl = \"{url}\"\n");
-        match case.target {
-            Target::H2c => text += "http = \"2\"\n",
-            Target::Tls => {
-                text += &format!("http = \"1.1\"\ntls = {{ ca = \"{}\" }}\n", ca.display());
-            }
-            _ => {}
-        }
-        if case.sample < 100 {
-            text += &format!("sample = {}\n", case.sample);
-        }
-    }
-    text
 }

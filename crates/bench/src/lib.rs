@@ -4,4 +4,6 @@
     reason = "a tool for the checkout: a broken assumption must stop it where it breaks"
 )]
 
+pub mod http;
 pub mod micro;
+pub mod server;

@@ -1,13 +1,34 @@
-//! Clients: wrk for a closed loop, h2load for a fixed rate.
+//! Clients: wrk for a closed loop, a client of our own for a fixed rate.
+//!
+//! h2load's `--rps` is no fixed rate: its clients start together and keep step, so that 32 of them send 32
+//! requests at once, and then nothing until all are due again. Ours sends them evenly spaced.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use serde::Deserialize;
+use testbed::agent::Agent;
+use testbed::wait;
+
+use crate::beside_us;
 use crate::case::{Case, Load};
 
+/// Load before the measurement begins, in seconds: a closed loop is what it is at once, a target that answers
+/// after a second has its copies in flight after one.
+const WARM_UP: f64 = 1.0;
+const PACED_WARM_UP: f64 = 2.0;
+
+/// What is left of the shortest warm-up to look at the load in it, in seconds.
+pub(crate) const WINDOW: f64 = WARM_UP / 2.0;
+
+/// Connections of clients at a fixed rate.
+const CONNECTIONS: u32 = 64;
+
 /// What clients saw.
+#[derive(Deserialize)]
 pub(crate) struct Seen {
     /// Answers a second.
     pub(crate) rate: f64,
@@ -16,41 +37,88 @@ pub(crate) struct Seen {
     pub(crate) p99: f64,
     /// Requests without a good answer.
     pub(crate) errors: u64,
+    /// Answers, where the client is all that counts them: without and with the warm-up.
+    pub(crate) answered: Option<u64>,
+    pub(crate) answered_with_warm_up: Option<u64>,
 }
 
-/// Clients at work.
-pub(crate) struct Clients {
-    child: Child,
-    log: Option<std::path::PathBuf>,
-    seconds: f64,
+/// Clients at work: first they warm up.
+pub(crate) enum Clients {
+    /// A run to warm up, and how the one that counts is started.
+    Wrk(Child, Command),
+    Paced(Agent, f64),
 }
 
 impl Clients {
-    /// Starts them; they stop by themselves after `seconds`.
-    pub(crate) fn start(case: &Case, address: SocketAddr, seconds: f64, directory: &Path) -> Self {
-        let (mut command, log) = match case.load {
-            Load::Closed(clients) => (wrk(case, address, clients, seconds, directory), None),
-            Load::Rate(rate) => {
-                let log = directory.join("h2load.log");
-                let _ = fs::remove_file(&log);
-                (h2load(case, address, rate, seconds, directory, &log), Some(log))
+    /// Starts them; those at a fixed rate are connected when this returns.
+    pub(crate) fn start(
+        case: &Case,
+        address: SocketAddr,
+        seconds: f64,
+        directory: &Path,
+    ) -> Result<Self, String> {
+        let (protocol, connections, rate) = match case.load {
+            Load::Closed(clients) => {
+                let mut warm_up = wrk(case, address, clients, WARM_UP, directory);
+                let measured = wrk(case, address, clients, seconds, directory);
+                let warm_up = warm_up.spawn().map_err(|e| format!("cannot start wrk: {e}"))?;
+                return Ok(Self::Wrk(warm_up, measured));
             }
+            Load::Rate(rate) => ("http", CONNECTIONS, rate),
+            Load::Spop { connections, rate } => ("spop", connections, rate),
         };
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let child = child.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        Self { child, log, seconds }
+        let arguments = [protocol.to_owned(), address.to_string()].into_iter();
+        let options = [
+            ("connections", connections.to_string()),
+            ("rate", rate.to_string()),
+            ("warm-up", PACED_WARM_UP.to_string()),
+            ("seconds", seconds.to_string()),
+        ];
+        let options = options.map(|(name, value)| format!("--{name}={value}"));
+        let client = Agent::start(beside_us("paced_client"), arguments.chain(options));
+        client.wait_line(wait::LIMIT, |line| line == "connected");
+        Ok(Self::Paced(client, seconds))
     }
 
-    /// Waits for their end.
-    pub(crate) fn end(self) -> Result<Seen, String> {
-        let output = self.child.wait_with_output().map_err(|error| error.to_string())?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let seen = match &self.log {
-            None => read_wrk(&text),
-            Some(log) => read_h2load(&fs::read_to_string(log).unwrap_or_default(), self.seconds),
-        };
-        let said = String::from_utf8_lossy(&output.stderr);
-        seen.ok_or_else(|| format!("the clients' report cannot be read: {text}\n{said}"))
+    /// Waits for the end of the warm-up; what counts follows at once.
+    pub(crate) fn warm(self) -> Result<Measuring, String> {
+        match self {
+            Self::Wrk(mut warm_up, mut measured) => {
+                warm_up.wait().map_err(|error| error.to_string())?;
+                let measured = measured.spawn().map_err(|error| error.to_string())?;
+                Ok(Measuring::Wrk(measured))
+            }
+            Self::Paced(client, seconds) => {
+                client.wait_line(wait::LIMIT, |line| line == "warm");
+                Ok(Measuring::Paced(client, seconds))
+            }
+        }
+    }
+}
+
+/// Clients whose requests count.
+pub(crate) enum Measuring {
+    Wrk(Child),
+    Paced(Agent, f64),
+}
+
+impl Measuring {
+    /// Waits for the last answer. Those at a fixed rate keep their connections until they are dropped.
+    pub(crate) fn end(&mut self) -> Result<Seen, String> {
+        match self {
+            Self::Wrk(child) => {
+                let mut text = String::new();
+                let mut output = child.stdout.take().ok_or("wrk has no output")?;
+                std::io::Read::read_to_string(&mut output, &mut text).map_err(|e| e.to_string())?;
+                child.wait().map_err(|error| error.to_string())?;
+                read_wrk(&text).ok_or_else(|| format!("wrk's report cannot be read: {text}"))
+            }
+            Self::Paced(client, seconds) => {
+                let limit = wait::LIMIT + Duration::from_secs_f64(*seconds);
+                let line = client.wait_line(limit, |line| line.starts_with('{'));
+                serde_json::from_str(&line).map_err(|error| format!("{line}: {error}"))
+            }
+        }
     }
 }
 
@@ -68,34 +136,12 @@ fn wrk(case: &Case, address: SocketAddr, clients: u32, seconds: f64, directory: 
     let mut command = Command::new("wrk");
     command
         .args(["--latency", "--timeout", "10s", "-t", "1", "-c", &clients.to_string(), "-d"])
-        .arg(format!("{seconds}s"))
+        // It knows whole seconds only.
+        .arg(format!("{}s", seconds.ceil().max(1.0)))
         .arg("-s")
         .arg(script)
-        .arg(format!("http://{address}/path?query=1"));
-    command
-}
-
-fn h2load(
-    case: &Case,
-    address: SocketAddr,
-    rate: u32,
-    seconds: f64,
-    directory: &Path,
-    log: &Path,
-) -> Command {
-    const CLIENTS: u32 = 32;
-    let mut command = Command::new("h2load");
-    command
-        .args(["--h1", "-t", "1", "-c", &CLIENTS.to_string(), "-D", &seconds.to_string(), "--rps"])
-        .arg((f64::from(rate) / f64::from(CLIENTS)).to_string())
-        .arg("--log-file")
-        .arg(log);
-    if case.request.body > 0 {
-        let body = directory.join("body");
-        fs::write(&body, vec![b'b'; case.request.body]).unwrap();
-        command.arg("-d").arg(body);
-    }
-    command.arg(format!("http://{address}/path?query=1"));
+        .arg(format!("http://{address}/path?query=1"))
+        .stdout(Stdio::piped());
     command
 }
 
@@ -113,6 +159,8 @@ fn read_wrk(text: &str) -> Option<Seen> {
         p50: milliseconds(&field("50%")?)?,
         p99: milliseconds(&field("99%")?)?,
         errors: bad.sum(),
+        answered: None,
+        answered_with_warm_up: None,
     })
 }
 
@@ -125,31 +173,6 @@ fn milliseconds(text: &str) -> Option<f64> {
         _ => return None,
     };
     Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor)
-}
-
-/// Reads h2load's log: for each request its start, its status and its time, in microseconds.
-fn read_h2load(log: &str, seconds: f64) -> Option<Seen> {
-    let mut times = Vec::new();
-    let mut errors = 0;
-    for line in log.lines() {
-        let mut fields = line.split('\t').skip(1);
-        let status: i32 = fields.next()?.parse().ok()?;
-        let time: f64 = fields.next()?.parse().ok()?;
-        if status == 200 { times.push(time / 1000.0) } else { errors += 1 }
-    }
-    times.sort_by(f64::total_cmp);
-    let quantile = |q: f64| {
-        // An index below the length, for any number of requests that fits a file.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let index = (times.len() as f64 * q) as usize;
-        times.get(index.min(times.len().saturating_sub(1))).copied()
-    };
-    Some(Seen {
-        rate: times.len() as f64 / seconds,
-        p50: quantile(0.5)?,
-        p99: quantile(0.99)?,
-        errors,
-    })
 }
 
 #[cfg(test)]
@@ -165,13 +188,5 @@ mod tests {
         )
         .expect("a report");
         assert_eq!((seen.rate, seen.p50, seen.p99, seen.errors), (55956.1, 0.5, 1.7, 3));
-    }
-
-    #[test]
-    fn what_h2load_logs() {
-        let log: String =
-            (1..=100).map(|n| format!("1700000000000000\t200\t{}\n", n * 10)).collect();
-        let seen = read_h2load(&(log + "1700000000000000\t-1\t5\n"), 2.0).expect("a log");
-        assert_eq!((seen.rate, seen.p50, seen.p99, seen.errors), (50.0, 0.51, 1.0, 1));
     }
 }

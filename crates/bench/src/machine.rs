@@ -22,7 +22,6 @@ pub(crate) fn facts(agent: &Path, haproxy: &[Version]) -> Facts {
     let mut versions = vec![first_line(agent, "--version"), first_line("nginx".as_ref(), "-v")];
     versions.extend(haproxy.iter().map(|version| first_line(&version.executable(), "-v")));
     versions.push(first_line("wrk".as_ref(), "-v"));
-    versions.push(first_line("h2load".as_ref(), "--version"));
     Facts {
         processor: model.to_owned(),
         processors: std::thread::available_parallelism().map_or(1, usize::from),

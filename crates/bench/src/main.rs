@@ -1,14 +1,16 @@
 //! Measures what mirroring costs: real HAProxy, nginx as production and target, and between them our
 //! agent, an agent that only acknowledges, none at all, nginx's own mirror, and any other agent.
 //!
-//! Repetitions are interleaved, so that all contenders share the machine's moods; what counts are
-//! ratios within one repetition. `scripts/bench.sh` installs what this needs and runs it.
+//! Everything is measured once before anything is measured again, so that what is compared shares the
+//! machine's moods; what counts are ratios within one repetition. `scripts/bench.sh` installs what this needs
+//! and runs it.
 #![allow(
     clippy::unwrap_used,
     reason = "a tool for the checkout: a broken assumption must stop it where it breaks"
 )]
 
 mod case;
+mod configuration;
 mod contender;
 mod front;
 mod load;
@@ -16,20 +18,38 @@ mod machine;
 mod nginx;
 mod process;
 mod report;
+mod requirement;
+mod results;
 mod run;
+mod status;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use testbed::haproxy::Version;
 
-use case::Case;
+use case::{Case, Load};
 use contender::Contender;
 use report::Report;
+use requirement::Verdict;
+use results::{NO_HAPROXY, Outcome, Record, Results};
+
+const AFTER_HELP: &str = "\
+Progress goes to standard error, the report to standard output when all is done. Both files are written anew
+after each repetition.
+
+Exit codes: 0 everything was measured; 1 something could not be measured (the rest is in the results), or
+nothing at all; 2 with --strict, everything was measured and a requirement is missed or was not measured; 64
+wrong command line.";
 
 /// Measures our agent beside its floor and its rivals, with real HAProxy and nginx.
 #[derive(Parser)]
+#[command(after_help = AFTER_HELP)]
 struct Arguments {
     /// The agent to measure
     #[arg(long, value_name = "FILE")]
@@ -40,10 +60,16 @@ struct Arguments {
     /// Only these cases; `list` shows them all
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     case: Vec<String>,
-    /// How often everything is measured
-    #[arg(long, default_value_t = 5)]
-    repetitions: usize,
-    /// How long each measurement takes
+    /// Only what a requirement looks at
+    #[arg(long)]
+    only_requirements: bool,
+    /// Exit with 2 when a requirement is missed
+    #[arg(long)]
+    strict: bool,
+    /// How often everything is measured; what no requirement looks at, three times at most
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    repetitions: u64,
+    /// How long a measurement takes; twice as long at a fixed rate, half as long in the less important cases
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
     /// Another agent to measure: a command in which {port} and {url} are replaced
@@ -57,9 +83,17 @@ struct Arguments {
     output: PathBuf,
 }
 
+/// How often at most is measured what no requirement looks at.
+const OTHERS: u64 = 3;
+
 fn main() -> ExitCode {
-    match measure(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| {
+        let _ = error.print();
+        #[allow(clippy::disallowed_methods, reason = "nothing was started that would need an end")]
+        std::process::exit(if error.use_stderr() { 64 } else { 0 });
+    });
+    match measure(&arguments) {
+        Ok(code) => code,
         Err(message) => {
             eprintln!("error: {message}");
             ExitCode::FAILURE
@@ -67,37 +101,124 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(arguments: &Arguments) -> Result<(), String> {
+fn measure(arguments: &Arguments) -> Result<ExitCode, String> {
+    raise_open_files();
     let all = case::all();
     if arguments.case.iter().any(|name| name == "list") {
         for case in &all {
             println!("{:<16} {}", case.name, case.about);
         }
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let cases = chosen(&all, &arguments.case)?;
     let versions = versions(&arguments.haproxy)?;
     let contenders = contenders(arguments);
-    let mut report = Report::new(machine::facts(&arguments.agent, &versions), arguments.seconds);
-    for version in versions {
-        for case in &cases {
-            for repetition in 1..=arguments.repetitions {
-                for contender in contenders.iter().filter(|contender| contender.takes(case)) {
-                    let measured = run::run(version, case, contender, arguments.seconds)?;
-                    println!(
-                        "{version} {} {repetition}/{} {}: {measured}",
-                        case.name, arguments.repetitions, contender.name
-                    );
-                    report.add(version, case, contender, measured);
-                }
+    let machine = machine::facts(&arguments.agent, &versions);
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let command = command(&given);
+    let plan = plan(arguments, &cases, &versions, &contenders);
+
+    let mut results = Results::default();
+    let start = Instant::now();
+    let names = contenders.iter().map(|contender| contender.name.as_str());
+    let names: Vec<&str> = names.collect();
+    for (number, cell) in plan.iter().enumerate() {
+        let Cell { repetition, haproxy, case, contender } = cell;
+        let outcome = attempt(cell, arguments.seconds);
+        let haproxy = haproxy.map_or(NO_HAPROXY, Version::name);
+        let name = &contender.name;
+        eprint!("{}/{}, {} s: ", number + 1, plan.len(), start.elapsed().as_secs());
+        eprint!("repetition {repetition}, HAProxy {haproxy}, {}, {name}: ", case.name);
+        match &outcome {
+            Outcome::Measured(measured) => eprintln!("{measured}"),
+            Outcome::Failed(why) => eprintln!("FAILED: {why}"),
+        }
+        results.0.push(Record {
+            repetition: *repetition,
+            haproxy: haproxy.to_owned(),
+            case: case.name.to_owned(),
+            contender: name.clone(),
+            outcome,
+        });
+        let last_of_repetition =
+            plan.get(number + 1).is_none_or(|next| next.repetition > *repetition);
+        if last_of_repetition {
+            let contenders = names.clone();
+            let (machine, command, seconds) = (&machine, command.as_str(), arguments.seconds);
+            let report =
+                Report { machine, command, seconds, cases: &cases, contenders, results: &results };
+            report.write(&arguments.output).map_err(|error| {
+                format!("cannot write the results to {}: {error}", arguments.output.display())
+            })?;
+            if number + 1 == plan.len() {
+                print!("{}", report.markdown());
             }
         }
     }
-    report.write(&arguments.output).map_err(|error| {
-        format!("cannot write the results to {}: {error}", arguments.output.display())
-    })?;
-    print!("{}", report.markdown());
-    Ok(())
+    let all_met = || {
+        let findings = requirement::findings(&results, &cases);
+        findings.iter().all(|finding| matches!(finding.verdict, Verdict::Met | Verdict::NotAsked))
+    };
+    Ok(if plan.is_empty() || results.failures().next().is_some() {
+        ExitCode::FAILURE
+    } else if arguments.strict && !all_met() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// One measurement to make.
+struct Cell<'a> {
+    repetition: usize,
+    haproxy: Option<Version>,
+    case: &'a Case,
+    contender: &'a Contender,
+}
+
+/// All of them in their order: what is compared lies close together.
+fn plan<'a>(
+    arguments: &Arguments,
+    cases: &[&'a Case],
+    versions: &[Version],
+    contenders: &'a [Contender],
+) -> Vec<Cell<'a>> {
+    let mut plan = Vec::new();
+    for repetition in 1..=arguments.repetitions {
+        let wanted = |case: &Case, contender: &Contender| {
+            let needed = requirement::needs(case, &contender.name);
+            let others = !arguments.only_requirements && repetition <= OTHERS;
+            contender.takes(case) && (needed || others)
+        };
+        let mut add = |haproxy, case: &'a Case| {
+            for contender in contenders.iter().filter(|contender| wanted(case, contender)) {
+                let repetition = usize::try_from(repetition).unwrap();
+                plan.push(Cell { repetition, haproxy, case, contender });
+            }
+        };
+        let alone = |case: &&&Case| matches!(case.load, Load::Spop { .. });
+        for version in versions {
+            cases.iter().filter(|case| !alone(case)).for_each(|case| add(Some(*version), case));
+        }
+        cases.iter().filter(alone).for_each(|case| add(None, case));
+    }
+    plan
+}
+
+/// Measures. What the testbed finds broken, it tells by a panic: that costs this measurement.
+fn attempt(cell: &Cell<'_>, seconds: f64) -> Outcome {
+    let seconds = seconds * cell.case.long;
+    let run = || run::run(cell.haproxy, cell.case, cell.contender, seconds);
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(measured)) => Outcome::Measured(measured),
+        Ok(Err(why)) => Outcome::Failed(why),
+        Err(panic) => Outcome::Failed(what_it_said(&*panic)),
+    }
+}
+
+fn what_it_said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 fn chosen<'a>(all: &'a [Case], names: &[String]) -> Result<Vec<&'a Case>, String> {
@@ -127,4 +248,33 @@ fn contenders(arguments: &Arguments) -> Vec<Contender> {
     }
     contenders.extend(arguments.peer.iter().map(|command| Contender::peer(command)));
     contenders
+}
+
+/// How a person would start this: with the script, which names the agent by itself.
+fn command(given: &[String]) -> String {
+    let mut words = vec!["scripts/bench.sh".to_owned()];
+    let mut given = given.iter();
+    while let Some(word) = given.next() {
+        match word.as_str() {
+            "--agent" => drop(given.next()),
+            word if word.contains(' ') => words.push(format!("'{word}'")),
+            word => words.push(word.to_owned()),
+        }
+    }
+    words.join(" ")
+}
+
+/// Raises the limit of open files, for everything that is started: as far as thousands of connections need it,
+/// or as far as it goes.
+fn raise_open_files() {
+    const WANTED: u64 = 65_536;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < WANTED && setrlimit(Resource::RLIMIT_NOFILE, WANTED, hard.max(WANTED)).is_err() {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// A program that was built along with this one.
+fn beside_us(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name(name)
 }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use testbed::agent::Agent;
 use testbed::{ports, tls, wait};
 
+/// The root of the TLS target's certificate, in the directory of a measurement.
+pub(crate) const CA: &str = "ca.pem";
+
 /// A running nginx with one worker process. Ended on drop.
 pub(crate) struct Nginx {
     process: Agent,
@@ -143,7 +146,7 @@ fn identity(directory: &Path) -> PathBuf {
         let authority = tls::Authority::new();
         let identity = authority.identity(&["127.0.0.1", "localhost"]);
         std::fs::write(&file, identity.pem_with_key()).unwrap();
-        std::fs::write(directory.join("ca.pem"), authority.pem()).unwrap();
+        std::fs::write(directory.join(CA), authority.pem()).unwrap();
     }
     file
 }

@@ -1,27 +1,14 @@
 //! An agent that only acknowledges: what any agent costs that speaks SPOP, and the floor that ours is
 //! measured against. It reads as ours does, and looks into nothing.
-
-use std::net::SocketAddr;
+//!
+//! `acknowledge ADDRESS:PORT`
 
 use spop_proto::{Connection, Settings};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 fn main() -> std::io::Result<()> {
-    let address: SocketAddr = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| std::io::Error::other("usage: acknowledge ADDRESS:PORT"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let listener = TcpListener::bind(address).await?;
-        println!("listening on {address}");
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            tokio::task::spawn_local(serve(stream));
-        }
-    })
+    bench::server::run(serve)
 }
 
 async fn serve(mut stream: TcpStream) -> std::io::Result<()> {

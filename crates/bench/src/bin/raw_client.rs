@@ -8,6 +8,7 @@ use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bench::http::{answer_length, request};
 use tokio::net::TcpStream;
 
 fn main() -> std::io::Result<()> {
@@ -21,7 +22,9 @@ fn main() -> std::io::Result<()> {
     let address: SocketAddr = address.parse().map_err(Error::other)?;
     let (connections, body) = (number(connections)?, number(body)?);
     let end = Instant::now() + Duration::from_secs_f64(seconds.parse().map_err(Error::other)?);
-    let request = request(address, method, path, body, number(headers)?);
+    // As a mirror would write it for what the benchmark's client sends.
+    let lines = format!("host: {address}\r\nx-shadow: 1\r\n");
+    let request = request(method, path, &lines, body, number(headers)?);
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answered = tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -39,20 +42,6 @@ fn main() -> std::io::Result<()> {
     let nanoseconds = schedule.split(' ').next().unwrap_or_default();
     println!("{answered} {nanoseconds}");
     Ok(())
-}
-
-/// A request as a mirror would write it for what the benchmark's client sends.
-fn request(address: SocketAddr, method: &str, path: &str, body: usize, headers: usize) -> Vec<u8> {
-    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n");
-    for number in 0..headers {
-        text += &format!("x-header-{number}: value of header number {number}\r\n");
-    }
-    if body > 0 {
-        text += &format!("content-length: {body}\r\n");
-    }
-    let mut bytes = (text + "x-shadow: 1\r\n\r\n").into_bytes();
-    bytes.resize(bytes.len() + body, b'b');
-    bytes
 }
 
 async fn ask(address: SocketAddr, request: Vec<u8>, end: Instant) -> std::io::Result<u64> {
@@ -85,13 +74,4 @@ async fn ask(address: SocketAddr, request: Vec<u8>, end: Instant) -> std::io::Re
         answered += 1;
     }
     Ok(answered)
-}
-
-/// The length of an answer whose head is there, by its Content-Length.
-fn answer_length(bytes: &[u8]) -> Option<usize> {
-    let head = std::str::from_utf8(bytes).ok()?;
-    let end = head.find("\r\n\r\n")? + 4;
-    let lower = head[..end].to_ascii_lowercase();
-    let value = lower.split("content-length:").nth(1)?.lines().next()?;
-    Some(end + value.trim().parse::<usize>().ok()?)
 }

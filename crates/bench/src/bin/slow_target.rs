@@ -2,26 +2,13 @@
 //!
 //! `slow_target ADDRESS:PORT`
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 fn main() -> std::io::Result<()> {
-    let address: SocketAddr = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| std::io::Error::other("usage: slow_target ADDRESS:PORT"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let listener = TcpListener::bind(address).await?;
-        println!("listening on {address}");
-        loop {
-            let (stream, _) = listener.accept().await?;
-            tokio::task::spawn_local(serve(stream));
-        }
-    })
+    bench::server::run(serve)
 }
 
 async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
