@@ -11,6 +11,7 @@
 )]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic))]
 
+pub mod books;
 mod compare;
 mod comparison;
 mod difference;
@@ -19,6 +20,7 @@ mod limits;
 mod redact;
 mod report;
 mod response;
+pub mod significance;
 
 pub use compare::Comparer;
 pub use comparison::{Comparison, Examined, Excuse, Outcome, Reason, Side};

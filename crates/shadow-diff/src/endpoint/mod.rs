@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 pub use pattern::{MAX_PATTERN, MAX_PATTERNS, Pattern, PatternError};
+use serde::{Deserialize, Serialize};
 
 use pattern::Patterns;
 use tree::{NodeId, Tree};
@@ -50,7 +51,7 @@ impl Default for EndpointLimits {
 }
 
 /// An endpoint. Never given to another; when endpoints are merged, one of their ids goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EndpointId(u32);
 
 /// What was counted for `from` belongs to `into` from now on.
