@@ -21,6 +21,7 @@ mod redact;
 mod report;
 mod response;
 pub mod significance;
+pub mod verdict;
 
 pub use compare::Comparer;
 pub use comparison::{Comparison, Examined, Excuse, Outcome, Reason, Side};
