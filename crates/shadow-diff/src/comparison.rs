@@ -67,6 +67,8 @@ pub enum Reason {
     TooComplex(Side),
     /// The comparison took more steps than the limits allow.
     TooMuchWork,
+    /// The statuses are of different classes, 200 and 500 say: bodies are then made to be different.
+    Status,
 }
 
 /// Whose.
@@ -101,6 +103,7 @@ impl Reason {
             Self::TooLarge(_) => "body-too-large",
             Self::TooComplex(_) => "body-too-complex",
             Self::TooMuchWork => "too-much-work",
+            Self::Status => "status",
         }
     }
 }
@@ -114,6 +117,7 @@ impl fmt::Display for Reason {
             Self::Broken(side) => (side, "the body does not decode"),
             Self::TooLarge(side) => (side, "the body decodes to more than the limit"),
             Self::TooComplex(side) => (side, "the body is nested too deeply or has too many parts"),
+            Self::Status => return f.write_str("the statuses are of different classes"),
             Self::TooMuchWork => return f.write_str("the comparison takes too many steps"),
         };
         let side = match side {

@@ -21,8 +21,6 @@ pub struct Limits {
     /// Lines that must go and come until one text is the other, before they are compared position by
     /// position.
     pub edits: usize,
-    /// Headers of a response.
-    pub headers: usize,
     /// Steps, each of about a comparison of two values: some tens of nanoseconds.
     pub steps: u64,
 }
@@ -38,7 +36,6 @@ impl Default for Limits {
             values: 500_000,
             lines: 100_000,
             edits: 500,
-            headers: 1_000,
             steps: 5_000_000,
         }
     }
