@@ -29,7 +29,7 @@ use crate::significance::Share;
 use crate::{Difference, Kind, Place};
 use samples::{Chance, Samples};
 
-/// Longer texts of places count as [`Spot::Elsewhere`]; in bytes.
+/// Longer texts of places count as [`Site::Elsewhere`]; in bytes.
 const LONGEST_PLACE: usize = 256;
 
 /// Pairs of statuses that are told apart at an endpoint.
@@ -71,8 +71,11 @@ pub struct Observation<'a> {
     pub endpoint: EndpointId,
     /// Where the responses differ. A place may come twice; it counts once.
     pub differences: &'a [Difference],
-    /// Whether the bodies were compared, too; else the pair does not count for places in bodies.
+    /// Whether the bodies were compared, too; else the pair does not count for places in bodies, unless
+    /// one differs.
     pub bodies: bool,
+    /// Whether the responses differ at places that are not among `differences`, for there were too many.
+    pub unlisted: bool,
     /// Production's status.
     pub production_status: u16,
     /// The shadow's; `None` if it gave no answer through its own fault. Then there is no pair.
@@ -85,21 +88,23 @@ pub struct Observation<'a> {
     pub sample: SampleId,
 }
 
-/// Where counts are kept: a place and a kind, or everything that there was no room for.
+/// What has counts of its own: a place and a kind, or everything that there was no room for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Spot {
+pub enum Site {
     /// One place.
     At(Place, Kind),
-    /// All places that are not told apart, together: a pair counts that differs at any of them.
+    /// All places beyond those that a comparison lists, together.
+    Unlisted,
+    /// All places that there is no room to tell apart, together: a pair counts that differs at any of them.
     Elsewhere,
 }
 
-impl Spot {
+impl Site {
     /// As this orders itself beside that place.
     fn compare(&self, place: &Place, kind: Kind) -> Ordering {
         match self {
             Self::At(own, own_kind) => own.cmp(place).then_with(|| own_kind.cmp(&kind)),
-            Self::Elsewhere => Ordering::Greater,
+            Self::Unlisted | Self::Elsewhere => Ordering::Greater,
         }
     }
 
@@ -109,10 +114,11 @@ impl Spot {
     }
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (place, kind) = match self {
             Self::At(place, kind) => (place, kind),
+            Self::Unlisted => return f.write_str("places beyond those that are listed"),
             Self::Elsewhere => return f.write_str("places that there was no room to tell apart"),
         };
         let kind = match kind {
@@ -187,7 +193,7 @@ pub struct PlaceBook {
     pub now: Both,
     /// The same at the last look.
     pub judged: Both,
-    /// Some pairs that differ there were counted as [`Spot::Elsewhere`], before two endpoints were merged:
+    /// Some pairs that differ there were counted as [`Site::Elsewhere`], before two endpoints were merged:
     /// the place is not judged.
     pub partial: bool,
     samples: Samples,
@@ -211,7 +217,7 @@ pub struct Book {
     /// Until the last look.
     pub judged: Counts,
     /// Sorted.
-    places: Vec<(Spot, PlaceBook)>,
+    places: Vec<(Site, PlaceBook)>,
     /// Production's and the shadow's, where they differ; sorted.
     statuses: Vec<((u16, u16), u64)>,
     other_statuses: u64,
@@ -273,11 +279,19 @@ impl Books {
         }
         if observation.shadow_status.is_some() {
             book.now.pairs.count(series);
-            if observation.bodies {
+            let in_body = |difference: &Difference| matches!(difference.place, Place::Body(_));
+            if observation.bodies || observation.differences.iter().any(in_body) {
                 book.now.bodies.count(series);
             }
-            if !observation.differences.is_empty() {
+            if observation.unlisted || !observation.differences.is_empty() {
                 book.now.different.count(series);
+            }
+            if observation.unlisted {
+                let known = book.places.len();
+                if let Some(place) = book.place_at(Site::Unlisted) {
+                    place.now.count(series);
+                }
+                self.places += book.places.len() - known;
             }
             for difference in observation.differences {
                 let room = self.places < self.limits.places
@@ -317,6 +331,31 @@ impl Books {
         let both = book.places.len() + from.places.len();
         book.merge(from, &self.limits, &mut self.chance);
         self.places = self.places + book.places.len() - both;
+    }
+
+    /// Books that were written down and read again, which know neither their limits nor the ids that their
+    /// endpoints have now: `id` tells them, in exchange for the old ones. See [`Endpoints::restore`].
+    ///
+    /// [`Endpoints::restore`]: crate::endpoint::Endpoints::restore
+    #[must_use]
+    pub fn restored(
+        mut self,
+        limits: BookLimits,
+        mut id: impl FnMut(EndpointId) -> EndpointId,
+    ) -> Self {
+        self.limits = limits;
+        for (old, book) in std::mem::take(&mut self.endpoints) {
+            match self.endpoints.entry(id(old)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(book);
+                }
+                Entry::Occupied(entry) => {
+                    entry.into_mut().merge(book, &limits, &mut self.chance);
+                }
+            }
+        }
+        self.places = self.endpoints.values().map(|book| book.places.len()).sum();
+        self
     }
 
     /// The endpoints that have counts.
@@ -372,8 +411,10 @@ impl Books {
     }
 }
 
-/// How many requests look `number`, from 1, waits for: ten for each power of ten, from 100 on.
-fn requests_at(number: u32) -> u64 {
+/// How many of the candidate's requests look `number`, from 1, waits for: 100, and so on with ten looks for
+/// each power of ten.
+#[must_use]
+pub fn requests_at(number: u32) -> u64 {
     const STEPS: [u64; 10] = [100, 125, 160, 200, 250, 320, 400, 500, 630, 800];
     let number = number.saturating_sub(1);
     let step = STEPS.get(number as usize % 10).copied().unwrap_or(100);
@@ -382,8 +423,8 @@ fn requests_at(number: u32) -> u64 {
 
 impl Book {
     /// Where pairs differ, the places in order.
-    pub fn places(&self) -> impl Iterator<Item = (&Spot, &PlaceBook)> {
-        self.places.iter().map(|(spot, place)| (spot, place))
+    pub fn places(&self) -> impl Iterator<Item = (&Site, &PlaceBook)> {
+        self.places.iter().map(|(site, place)| (site, place))
     }
 
     /// Pairs of the candidate whose statuses differ: production's, the shadow's, how many.
@@ -399,8 +440,8 @@ impl Book {
 
     /// How many of the candidate's and the control's pairs differ at a place, of how many that could, at
     /// the last look.
-    pub(crate) fn judged_shares(&self, spot: &Spot, place: &PlaceBook) -> (Share, Share) {
-        let pairs = if spot.is_in_body() { self.judged.bodies } else { self.judged.pairs };
+    pub(crate) fn judged_shares(&self, site: &Site, place: &PlaceBook) -> (Share, Share) {
+        let pairs = if site.is_in_body() { self.judged.bodies } else { self.judged.pairs };
         (
             Share { differing: place.judged.candidate, pairs: pairs.candidate },
             Share { differing: place.judged.control, pairs: pairs.control },
@@ -444,7 +485,7 @@ impl Book {
         }
     }
 
-    /// The counts for a difference. A new place needs `room`; [`Spot::Elsewhere`] always has some.
+    /// The counts for a difference. A new place needs `room`; [`Site::Elsewhere`] always has some.
     fn place(&mut self, difference: &Difference, room: bool) -> Option<&mut PlaceBook> {
         let Difference { place, kind, .. } = difference;
         let found = self.places.binary_search_by(|(known, _)| known.compare(place, *kind));
@@ -452,22 +493,22 @@ impl Book {
             Ok(found) => self.places.get_mut(found).map(|(_, place)| place),
             // A place that comes after the first that there was no room for would lack what went there.
             Err(_) if !room || self.is_full() || text_length(place) > LONGEST_PLACE => {
-                self.place_at(Spot::Elsewhere)
+                self.place_at(Site::Elsewhere)
             }
-            Err(_) => self.place_at(Spot::At(place.clone(), *kind)),
+            Err(_) => self.place_at(Site::At(place.clone(), *kind)),
         }
     }
 
     /// Whether there was no room for some place.
     fn is_full(&self) -> bool {
-        matches!(self.places.last(), Some((Spot::Elsewhere, _)))
+        matches!(self.places.last(), Some((Site::Elsewhere, _)))
     }
 
-    fn place_at(&mut self, spot: Spot) -> Option<&mut PlaceBook> {
-        let place = match self.places.binary_search_by(|(known, _)| known.cmp(&spot)) {
+    fn place_at(&mut self, site: Site) -> Option<&mut PlaceBook> {
+        let place = match self.places.binary_search_by(|(known, _)| known.cmp(&site)) {
             Ok(found) => found,
             Err(place) => {
-                self.places.insert(place, (spot, PlaceBook::default()));
+                self.places.insert(place, (site, PlaceBook::default()));
                 place
             }
         };
@@ -480,15 +521,15 @@ impl Book {
         self.judged.merge(&other.judged);
         let (full, other_full) = (self.is_full(), other.is_full());
         if other_full {
-            for (spot, place) in &mut self.places {
-                let known = other.places.binary_search_by(|(known, _)| known.cmp(spot)).is_ok();
-                place.partial |= !known && *spot != Spot::Elsewhere;
+            for (site, place) in &mut self.places {
+                let known = other.places.binary_search_by(|(known, _)| known.cmp(site)).is_ok();
+                place.partial |= !known && *site != Site::Elsewhere;
             }
         }
-        for (spot, place) in other.places {
-            let known = self.places.binary_search_by(|(known, _)| known.cmp(&spot)).is_ok();
-            let partial = !known && full && spot != Spot::Elsewhere;
-            if let Some(own) = self.place_at(spot) {
+        for (site, place) in other.places {
+            let known = self.places.binary_search_by(|(known, _)| known.cmp(&site)).is_ok();
+            let partial = !known && full && site != Site::Elsewhere;
+            if let Some(own) = self.place_at(site) {
                 own.merge(&place, limits.samples, chance);
                 own.partial |= partial;
             }

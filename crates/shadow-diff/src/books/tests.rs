@@ -24,6 +24,7 @@ fn observation(endpoint: EndpointId, differences: &[Difference], sample: u64) ->
         endpoint,
         differences,
         bodies: true,
+        unlisted: false,
         production_status: 200,
         shadow_status: Some(200),
         production_time: Some(Duration::from_millis(5)),
@@ -37,8 +38,8 @@ fn books(limits: BookLimits) -> Books {
 }
 
 fn counts(book: &Book) -> Vec<(String, u64, u64)> {
-    let row = |(spot, place): (&Spot, &PlaceBook)| {
-        (spot.to_string(), place.now.candidate, place.now.control)
+    let row = |(site, place): (&Site, &PlaceBook)| {
+        (site.to_string(), place.now.candidate, place.now.control)
     };
     book.places().map(row).collect()
 }
@@ -77,9 +78,36 @@ fn places_in_bodies_are_shares_of_the_bodies_compared() {
     }
     let book = books.endpoint(a).unwrap();
     let shares: Vec<_> =
-        book.places().map(|(spot, place)| book.judged_shares(spot, place).0).collect();
+        book.places().map(|(site, place)| book.judged_shares(site, place).0).collect();
     let expected = [Share { differing: 100, pairs: 100 }, Share { differing: 40, pairs: 40 }];
     assert_eq!(shares, expected);
+}
+
+/// Sizes that differ are known of bodies that were not compared.
+#[test]
+fn a_difference_in_a_body_makes_it_one_that_was_compared() {
+    let [a] = endpoints();
+    let mut books = books(BookLimits::default());
+    let length = [Difference { kind: Kind::Length, ..at("$") }];
+    books.record(Series::Candidate, &Observation { bodies: false, ..observation(a, &length, 1) });
+    assert_eq!(books.endpoint(a).unwrap().now.bodies.candidate, 1);
+}
+
+#[test]
+fn differences_that_were_not_listed_are_counted_together() {
+    let [a] = endpoints();
+    let mut books = books(BookLimits::default());
+    let (x, y) = ([at("$.x")], [at("$.y")]);
+    for number in 0..10 {
+        let observation = Observation { unlisted: true, ..observation(a, &x, number) };
+        books.record(Series::Candidate, &observation);
+        books.record(Series::Control, &observation);
+    }
+    // There is still room for others.
+    books.record(Series::Candidate, &observation(a, &y, 10));
+    let body = |name: &str| format!("body $.{name} (value)");
+    let expected = [(body("x"), 10, 10), (body("y"), 1, 0), (Site::Unlisted.to_string(), 10, 10)];
+    assert_eq!(counts(books.endpoint(a).unwrap()), expected);
 }
 
 #[test]
@@ -121,7 +149,7 @@ fn what_there_is_no_room_for_is_counted_together() {
         books.record(Series::Control, &observation(a, &differences[8..], number));
         books.record(Series::Candidate, &observation(b, &differences[..4], number));
     }
-    let elsewhere = Spot::Elsewhere.to_string();
+    let elsewhere = Site::Elsewhere.to_string();
     let body = |number: u32| format!("body $.f{number} (value)");
     let expected =
         [(body(0), 10, 0), (body(1), 10, 0), (body(2), 10, 0), (elsewhere.clone(), 10, 10)];
@@ -209,17 +237,17 @@ fn places_that_lost_counts_before_a_merge_are_not_judged() {
     books.merge(Merge { from: b, into: a });
     let book = books.endpoint(a).unwrap();
     let partial: Vec<_> =
-        book.places().map(|(spot, place)| (spot.to_string(), place.partial)).collect();
+        book.places().map(|(site, place)| (site.to_string(), place.partial)).collect();
     let expected = [
         ("body $.x (value)".to_owned(), false),
         ("body $.y (value)".to_owned(), true),
-        (Spot::Elsewhere.to_string(), false),
+        (Site::Elsewhere.to_string(), false),
     ];
     assert_eq!(partial, expected);
     let confidence = crate::significance::Confidence::default();
     let judged = crate::significance::findings(&books, confidence);
     assert_eq!(judged.len(), 1);
-    assert_eq!(judged[0].spot.to_string(), "body $.x (value)");
+    assert_eq!(judged[0].site.to_string(), "body $.x (value)");
 }
 
 /// Each of many samples is kept as often as any other.
@@ -267,4 +295,55 @@ fn books_can_be_written_down() {
         both.merge(Merge { from: a, into: b });
     }
     assert_eq!(serde_json::to_string(&read).unwrap(), serde_json::to_string(&books).unwrap());
+}
+
+/// What a program does when it ends and starts again: names and books are written down and read.
+#[test]
+fn counts_go_on_after_a_restart() {
+    let patterns = || vec![crate::endpoint::Pattern::parse("/files/*").unwrap()];
+    let mut before = Endpoints::new(EndpointLimits::default(), patterns()).unwrap();
+    let mut books = books(BookLimits::default());
+    let paths = ["/users/17/orders", "/users/me", "/files/a/b", "/x/0.json", "/health", "/a/%20b"];
+    let differences = [at("$.a")];
+    let record = |endpoints: &mut Endpoints, books: &mut Books, number: u64| {
+        let path = paths[usize::try_from(number).unwrap() % paths.len()];
+        let method: &[u8] = if number % 5 == 0 { b"PROPFIND" } else { b"GET" };
+        let assigned = endpoints.assign(method, path.as_bytes());
+        books.record(Series::Candidate, &observation(assigned.endpoint, &differences, number));
+    };
+    for number in 0..300 {
+        record(&mut before, &mut books, number);
+    }
+    let names: Vec<_> = books
+        .endpoints()
+        .map(|(id, _)| {
+            let name = before.name(id);
+            (id, (name.method.to_owned(), name.path.into_owned()))
+        })
+        .collect();
+    let text = serde_json::to_string(&(&names, &books)).unwrap();
+
+    type Names = Vec<(EndpointId, (String, String))>;
+    let (names, read): (Names, Books) = serde_json::from_str(&text).unwrap();
+    let mut after = Endpoints::new(EndpointLimits::default(), patterns()).unwrap();
+    // Ids are given in another order.
+    let _ = after.assign(b"POST", b"/new");
+    let new: BTreeMap<_, _> = names
+        .iter()
+        .rev()
+        .map(|(id, (method, path))| (*id, after.restore(method, path).endpoint))
+        .collect();
+    let mut read = read.restored(BookLimits::default(), |id| after.current(new[&id]));
+    for number in 300..600 {
+        record(&mut before, &mut books, number);
+        record(&mut after, &mut read, number);
+    }
+    let by_name = |endpoints: &Endpoints, books: &Books| -> BTreeMap<String, _> {
+        let rows = books.endpoints();
+        rows.map(|(id, book)| (endpoints.name(id).to_string(), (book.now.clone(), counts(book))))
+            .collect()
+    };
+    assert_eq!(by_name(&after, &read), by_name(&before, &books));
+    assert_eq!(by_name(&after, &read).len(), 12);
+    assert_eq!(read.looks(), books.looks());
 }

@@ -176,6 +176,19 @@ impl Endpoints {
         Assigned { endpoint: endpoint.unwrap_or_else(|| self.other(method)), merges }
     }
 
+    /// The endpoint that once had this name, so that what was counted for it can go on after a restart. It
+    /// is learned anew from there: names at a position count as new.
+    pub fn restore(&mut self, method: &str, path: &str) -> Assigned {
+        let own = self.method(method.as_bytes());
+        if path == OTHER_METHODS {
+            return Assigned { endpoint: self.other_quietly(own), merges: Vec::new() };
+        }
+        if let Some(pattern) = self.patterns.named(method, path) {
+            return Assigned { endpoint: self.of_pattern(own, pattern), merges: Vec::new() };
+        }
+        self.assign_normalised(own, path)
+    }
+
     /// The endpoint that goes on for `id`: itself, or the one that it was merged into.
     #[must_use]
     pub fn current(&self, id: EndpointId) -> EndpointId {
@@ -307,12 +320,18 @@ impl Endpoints {
     }
 
     fn other(&mut self, method: u8) -> EndpointId {
+        if let Some(method) = self.methods.get_mut(usize::from(method)) {
+            method.overflow = method.overflow.saturating_add(1);
+        }
+        self.other_quietly(method)
+    }
+
+    fn other_quietly(&mut self, method: u8) -> EndpointId {
         let known = self.methods.get(usize::from(method)).and_then(|method| method.other);
         // There are at most 18 of them, so that ids never run out before.
         let id = known.or_else(|| self.add(Slot::Other { method })).unwrap_or(EndpointId(0));
         if let Some(method) = self.methods.get_mut(usize::from(method)) {
             method.other = Some(id);
-            method.overflow = method.overflow.saturating_add(1);
         }
         id
     }

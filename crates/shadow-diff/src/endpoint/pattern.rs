@@ -180,6 +180,16 @@ impl Patterns {
         self.patterns.get(pattern)
     }
 
+    /// The pattern that is written so, for this method before one for all.
+    pub(super) fn named(&self, method: &str, path: &str) -> Option<usize> {
+        let of = |wanted: Option<&str>| {
+            let same =
+                |pattern: &Pattern| &*pattern.path == path && pattern.method.as_deref() == wanted;
+            self.patterns.iter().position(same)
+        };
+        of(Some(method)).or_else(|| of(None))
+    }
+
     /// The pattern for a normalised path: at the first segment in which two differ, a name goes before
     /// `{NAME}`, and that before `*`; a pattern for this method before one for all. Looks at each node of
     /// the tree at most once.

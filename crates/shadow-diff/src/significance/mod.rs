@@ -16,7 +16,7 @@ mod interval;
 #[cfg(test)]
 mod tests;
 
-use crate::books::{Books, LOOKS, SampleId, Spot};
+use crate::books::{Books, LOOKS, SampleId, Site};
 use crate::endpoint::EndpointId;
 
 pub use interval::{Interval, Share};
@@ -39,8 +39,9 @@ impl Confidence {
         self.0
     }
 
-    /// The error that one look may have.
-    pub(crate) fn error_of_look(self) -> f64 {
+    /// The probability with which all that is said at one look may be wrong anywhere.
+    #[must_use]
+    pub fn error_of_look(self) -> f64 {
         (1.0 - self.0) / f64::from(LOOKS)
     }
 
@@ -66,6 +67,21 @@ pub struct Table {
     pub control: Share,
 }
 
+impl Table {
+    /// The probability of a split at least as bad by chance: Fisher's exact test.
+    #[must_use]
+    pub fn p_value(&self) -> f64 {
+        let Self { candidate, control } = self;
+        exact::fisher(candidate.differing, candidate.pairs, control.differing, control.pairs)
+    }
+
+    /// The smallest that this could be with as many pairs that differ.
+    fn least_p_value(&self) -> f64 {
+        let Self { candidate, control } = self;
+        exact::least_fisher(candidate.differing, candidate.pairs, control.differing, control.pairs)
+    }
+}
+
 /// What the test says of one place of many.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decision {
@@ -80,19 +96,13 @@ pub struct Decision {
 /// all.
 #[must_use]
 pub fn decide(tables: &[Table], error: f64) -> (Vec<Decision>, usize) {
-    let fisher = |of: fn(u64, u64, u64, u64) -> f64, table: &Table| {
-        let Table { candidate, control } = table;
-        of(candidate.differing, candidate.pairs, control.differing, control.pairs)
-    };
-    let mut least: Vec<_> = tables.iter().map(|table| fisher(exact::least_fisher, table)).collect();
-    let bar = error / tarone(&mut least.clone(), error) as f64;
-    let mut decisions: Vec<_> = tables
-        .iter()
-        .map(|table| Decision { p_value: fisher(exact::fisher, table), beyond_noise: false })
-        .collect();
+    let least: Vec<_> = tables.iter().map(Table::least_p_value).collect();
+    let bar = error / tarone(least.clone(), error) as f64;
+    let undecided = |table: &Table| Decision { p_value: table.p_value(), beyond_noise: false };
+    let mut decisions: Vec<_> = tables.iter().map(undecided).collect();
 
     let mut order: Vec<_> =
-        decisions.iter_mut().zip(least.drain(..)).filter(|(_, least)| *least <= bar).collect();
+        decisions.iter_mut().zip(least).filter(|(_, least)| *least <= bar).collect();
     let family = order.len();
     order.sort_by(|(one, _), (other, _)| one.p_value.total_cmp(&other.p_value));
     for (left, (decision, _)) in (1..=family).rev().zip(order) {
@@ -105,7 +115,7 @@ pub fn decide(tables: &[Table], error: f64) -> (Vec<Decision>, usize) {
 }
 
 /// The smallest k for which no more than k places could be significant at `error` / k.
-fn tarone(least: &mut [f64], error: f64) -> usize {
+fn tarone(mut least: Vec<f64>, error: f64) -> usize {
     least.sort_by(f64::total_cmp);
     let enough = |k: &usize| {
         let bar = error / *k as f64;
@@ -152,7 +162,7 @@ pub struct Finding {
     /// The endpoint.
     pub endpoint: EndpointId,
     /// The place and the kind.
-    pub spot: Spot,
+    pub site: Site,
     /// How often the candidate differs.
     pub candidate: Share,
     /// Where that lies.
@@ -192,12 +202,12 @@ pub fn findings(books: &Books, confidence: Confidence) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut tables = Vec::new();
     for (endpoint, book) in books.endpoints() {
-        for (spot, place) in book.places().filter(|(_, place)| !place.partial) {
-            let (candidate, control) = book.judged_shares(spot, place);
+        for (site, place) in book.places().filter(|(_, place)| !place.partial) {
+            let (candidate, control) = book.judged_shares(site, place);
             if candidate.differing > 0 || control.differing > 0 {
                 let samples = place.samples().to_vec();
                 tables.push(Table { candidate, control });
-                findings.push((endpoint, spot, samples));
+                findings.push((endpoint, site, samples));
             }
         }
     }
@@ -210,7 +220,7 @@ pub fn findings(books: &Books, confidence: Confidence) -> Vec<Finding> {
 
     let rows = findings.into_iter().zip(tables).zip(decisions);
     rows.filter(|((_, table), _)| table.candidate.differing > 0)
-        .map(|(((endpoint, spot, samples), Table { candidate, control }), decision)| {
+        .map(|(((endpoint, site, samples), Table { candidate, control }), decision)| {
             let (noise, at_least) = if control.pairs == 0 {
                 (Noise::NotMeasured, candidate.interval(corrected_alone).low)
             } else {
@@ -225,7 +235,7 @@ pub fn findings(books: &Books, confidence: Confidence) -> Vec<Finding> {
             };
             Finding {
                 endpoint,
-                spot: spot.clone(),
+                site: site.clone(),
                 candidate,
                 interval: candidate.interval(z),
                 noise,

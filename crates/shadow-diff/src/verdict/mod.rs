@@ -4,6 +4,7 @@
 //! differ, errors increase, answers take longer. Each is wrong about any endpoint at any look with at most
 //! the error that the confidence leaves.
 
+mod allowed;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -11,8 +12,10 @@ mod text;
 use std::fmt;
 use std::time::Duration;
 
+pub use allowed::{Allowed, AllowedError};
+
 use crate::Place;
-use crate::books::{Book, Books, Histogram, SampleId, Spot};
+use crate::books::{Book, Books, Histogram, SampleId, Site};
 use crate::endpoint::{EndpointId, Endpoints};
 use crate::significance::{
     Confidence, Finding, Interval, Noise, Share, excess, findings, normal_quantile, ranks,
@@ -85,31 +88,6 @@ impl LatencyThresholds {
     fn set(&self) -> impl Iterator<Item = (f64, f64)> + Clone {
         let all = [(0.5, self.p50), (0.95, self.p95), (0.99, self.p99)];
         all.into_iter().filter_map(|(quantile, ratio)| Some((quantile, ratio?)))
-    }
-}
-
-/// A place that may differ. An asterisk at the end stands for any rest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
-    /// The endpoint's name, as `GET /users/{id}`; `None` for all.
-    pub endpoint: Option<String>,
-    /// The place, as it is shown: `status`, `header etag`, `body $.price`; `elsewhere` for places that there
-    /// was no room to tell apart.
-    pub place: String,
-}
-
-impl Allowed {
-    fn allows(&self, endpoint: &str, spot: &Spot) -> bool {
-        let matches = |pattern: &str, text: &str| match pattern.strip_suffix('*') {
-            Some(start) => text.starts_with(start),
-            None => text == pattern,
-        };
-        let place = match spot {
-            Spot::At(place, _) => place.to_string(),
-            Spot::Elsewhere => "elsewhere".to_owned(),
-        };
-        matches(&self.place, &place)
-            && self.endpoint.as_ref().is_none_or(|pattern| matches(pattern, endpoint))
     }
 }
 
@@ -289,7 +267,7 @@ fn differences(books: &Books, judged: &[Judged<'_>], thresholds: &Thresholds) ->
         .filter(over)
         .filter_map(|finding| {
             let of = judged.iter().find(|of| of.id == finding.endpoint)?;
-            if thresholds.allowed.iter().any(|allowed| allowed.allows(&of.name, &finding.spot)) {
+            if thresholds.allowed.iter().any(|allowed| allowed.allows(&of.name, &finding.site)) {
                 return None;
             }
             Some(Reason {
@@ -315,7 +293,7 @@ fn errors(of: &Judged<'_>, endpoints: usize, thresholds: &Thresholds) -> Option<
     {
         return None;
     }
-    let status = |(spot, _): &(&Spot, _)| matches!(spot, Spot::At(Place::Status, _));
+    let status = |(site, _): &(&Site, _)| matches!(site, Site::At(Place::Status, _));
     let samples = of.book.places().find(status).map(|(_, place)| place.samples().to_vec());
     let increase = excess(shadow, production, thresholds.confidence.two_sided());
     Some(Reason {

@@ -79,6 +79,7 @@ impl Run {
                 endpoint,
                 differences: if differs { &price } else { &[] },
                 bodies: true,
+                unlisted: false,
                 production_status: if production_error { 500 } else { 200 },
                 shadow_status: (!shadow_error).then_some(200),
                 production_time: milliseconds(time),
@@ -172,18 +173,48 @@ fn thresholds_allow_what_they_say() {
     assert_eq!(run.verdict(&near).answer, Answer::Pass);
 
     for (endpoint, place, reasons) in [
-        (None, "body $.price", 4),
-        (None, "body *", 4),
-        (Some("GET /products/{id}"), "*", 4),
-        (Some("GET /products*"), "body $.price", 4),
-        (Some("GET /other"), "body $.price", 5),
-        (None, "header *", 5),
-        (None, "body $.pric", 5),
+        ("*", "$.price", 4),
+        ("*", "$", 4),
+        ("*", "*", 4),
+        ("GET /products/{id}", "$..price", 4),
+        ("GET /products*", "$.*", 4),
+        ("GET /other", "$.price", 5),
+        ("*", "header *", 5),
+        ("*", "$.pric", 5),
+        ("*", "status", 5),
     ] {
-        let allowed = Allowed { endpoint: endpoint.map(Into::into), place: place.into() };
-        let thresholds = Thresholds { allowed: vec![allowed], ..with_control() };
-        assert_eq!(run.verdict(&thresholds).reasons.len(), reasons, "{endpoint:?} {place}");
+        let allowed = vec![Allowed::new(endpoint, place).unwrap()];
+        let thresholds = Thresholds { allowed, ..with_control() };
+        assert_eq!(run.verdict(&thresholds).reasons.len(), reasons, "{endpoint} {place}");
     }
+    let mistake = Allowed::new("*", "$.a]").unwrap_err();
+    assert_eq!(mistake.at, 3);
+    assert!(Allowed::new("", "status").is_err());
+}
+
+#[test]
+fn places_are_allowed_as_rules_ignore_them() {
+    for (place, pattern, allows) in [
+        (Place::Status, "status", true),
+        (Place::Status, "$", false),
+        (Place::Header("x-build".into()), "header X-*", true),
+        (Place::Header("etag".into()), "header x-*", false),
+        (Place::Body("$.items[].price".into()), "$.items", true),
+        (Place::Body("$.items[].price".into()), "$.items[].price", true),
+        (Place::Body("$.items[].price".into()), "$..price", true),
+        (Place::Body("$.items[].price".into()), "$.items[].name", false),
+        (Place::Body("$.by{}[\"a b\"]".into()), "$.by{}['a b']", true),
+        (Place::Body("$".into()), "$", true),
+        (Place::Body("no path".into()), "$", true),
+        (Place::Body("no path".into()), "$.a", false),
+    ] {
+        let allowed = Allowed::new("*", pattern).unwrap();
+        let site = Site::At(place, Kind::Value);
+        assert_eq!(allowed.allows("GET /", &site), allows, "{site} {pattern}");
+    }
+    let everything = Allowed::new("*", "*").unwrap();
+    assert!(everything.allows("GET /", &Site::Elsewhere));
+    assert!(!Allowed::new("*", "$").unwrap().allows("GET /", &Site::Elsewhere));
 }
 
 #[test]

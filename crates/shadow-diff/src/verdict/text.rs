@@ -67,7 +67,7 @@ impl fmt::Display for Cause {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rate = format!("{}, {}", share(self.candidate), interval(&self.interval));
-        write!(f, "{} differs in {rate}; ", self.spot)?;
+        write!(f, "{} differs in {rate}; ", self.site)?;
         match &self.noise {
             Noise::NotMeasured => f.write_str("noise not measured"),
             Noise::Measured { control, interval: of_control, .. } => {
