@@ -333,6 +333,7 @@ impl AgentArgs {
             agent: AgentConfig {
                 listen,
                 backlog: self.connection_backlog,
+                max_connections: None,
                 max_frame_size,
                 workers: AgentConfig::workers_for(self.num_workers),
                 ack_unset_var: self.ack_unset_var,

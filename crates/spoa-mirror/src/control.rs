@@ -413,6 +413,7 @@ fn compare(old: &Config, new: &Config, known: &[Planned], targets: &[Planned]) -
     for (key, differs) in [
         ("agent.listen", old.agent.listen != new.agent.listen),
         ("agent.backlog", old.agent.backlog != new.agent.backlog),
+        ("agent.max-connections", old.agent.max_connections != new.agent.max_connections),
         ("agent.max-frame-size", old.agent.max_frame_size != new.agent.max_frame_size),
         ("agent.workers", old.agent.workers != new.agent.workers),
         ("agent.ack-unset-var", old.agent.ack_unset_var != new.agent.ack_unset_var),

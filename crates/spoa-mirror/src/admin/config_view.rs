@@ -21,6 +21,7 @@ pub(crate) fn config(config: &Config) -> Value {
         "agent": {
             "listen": texts(&config.agent.listen),
             "backlog": config.agent.backlog,
+            "max-connections": config.agent.max_connections,
             "max-frame-size": config.agent.max_frame_size,
             "workers": config.agent.workers,
             "ack-unset-var": config.agent.ack_unset_var,

@@ -54,6 +54,9 @@ pub struct AgentConfig {
     pub listen: Vec<ListenAddress>,
     /// Connections that the kernel holds until they are accepted.
     pub backlog: u32,
+    /// Connections from HAProxy that may be open at once; without it a third of what the limit of open
+    /// files allows.
+    pub max_connections: Option<usize>,
     /// The longest SPOP frame accepted, in bytes; what HAProxy offers counts when it is lower.
     pub max_frame_size: u32,
     /// Data plane threads.
@@ -97,6 +100,7 @@ impl Default for AgentConfig {
         Self {
             listen: vec![ListenAddress::Tcp("0.0.0.0".to_owned(), 12345)],
             backlog: 1024,
+            max_connections: None,
             max_frame_size: 1 << 20,
             workers: 1,
             ack_unset_var: None,

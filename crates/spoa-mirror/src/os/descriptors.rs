@@ -9,6 +9,9 @@ use crate::config::Config;
 /// What the program keeps open besides connections: event loops, logs, listeners, standard streams.
 const RESERVED: usize = 32;
 
+/// Connections that HAProxy and each target can have at least.
+const LEAST: usize = 4;
+
 /// Raises the limit as far as it goes, makes the configured limits fit it, and gives the number of
 /// SPOP connections that may be open.
 pub fn fit(config: &mut Config) -> usize {
@@ -24,14 +27,21 @@ pub fn fit(config: &mut Config) -> usize {
             target.limits.in_flight = share;
         }
     }
-    for_haproxy(room(config, open_files))
+    let connections = for_haproxy(config, open_files);
+    if let Some(wanted) = config.agent.max_connections.filter(|wanted| *wanted > connections) {
+        warn!(
+            "HAProxy gets no more than {connections} connections instead of {wanted}: the limit of \
+             open files is {open_files} (`ulimit -Hn`, systemd's LimitNOFILE)"
+        );
+    }
+    connections
 }
 
 /// Raises the limit as far as it goes, and gives the SPOP connections that may be open and the copies to
 /// each target that may be under way with it.
 pub fn bounds(config: &Config) -> (usize, usize) {
     let open_files = raise();
-    (for_haproxy(room(config, open_files)), share_of(config, open_files))
+    (for_haproxy(config, open_files), share_of(config, open_files))
 }
 
 /// How many copies to each target the limit of open files lets be under way.
@@ -46,15 +56,18 @@ fn room(config: &Config, open_files: u64) -> usize {
     open_files.saturating_sub(RESERVED + config.admin.listen.len() * admin::MAX_CONNECTIONS)
 }
 
-/// A third is for HAProxy, whose connections come first; the rest for the targets.
-fn for_haproxy(room: usize) -> usize {
-    (room / 3).max(4)
+/// What is configured for HAProxy, as long as something is left for the targets; or a third. Its
+/// connections come first.
+fn for_haproxy(config: &Config, open_files: u64) -> usize {
+    let room = room(config, open_files);
+    let usual = (room / 3).max(LEAST);
+    let most = room.saturating_sub(LEAST * config.targets.len()).max(LEAST);
+    config.agent.max_connections.map_or(usual, |wanted| wanted.min(most))
 }
 
 fn share_of(config: &Config, open_files: u64) -> usize {
-    let room = room(config, open_files);
-    let shares = config.targets.len().max(1);
-    ((room - room / 3) / shares).max(1)
+    let room = room(config, open_files).saturating_sub(for_haproxy(config, open_files));
+    (room / config.targets.len().max(1)).max(1)
 }
 
 fn raise() -> u64 {
@@ -63,4 +76,34 @@ fn raise() -> u64 {
         return hard;
     }
     soft
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::tests_support::target;
+
+    /// SPOP connections, and copies to each of two targets, with so many open files.
+    fn fitting(max_connections: Option<usize>, open_files: u64) -> (usize, usize) {
+        let mut config = Config::default();
+        config.agent.max_connections = max_connections;
+        config.targets = vec![target("http://a"), target("http://b")];
+        (for_haproxy(&config, open_files), share_of(&config, open_files))
+    }
+
+    #[test]
+    fn haproxy_gets_a_third_or_what_is_configured_and_targets_the_rest() {
+        assert_eq!(fitting(None, 1032), (333, 333));
+        assert_eq!(fitting(Some(100), 1032), (100, 450));
+        assert_eq!(fitting(Some(900), 1032), (900, 50));
+        assert_eq!(fitting(Some(5000), 1032), (992, 4));
+        assert_eq!(fitting(Some(1), 1032), (1, 499));
+    }
+
+    #[test]
+    fn hardly_any_descriptors_still_serve_both() {
+        assert_eq!(fitting(None, 40), (4, 2));
+        assert_eq!(fitting(Some(50), 40), (4, 2));
+    }
 }

@@ -39,6 +39,7 @@ fn read_agent(
     if let Some(backlog) = section.integer("backlog", 1..=65535) {
         config.agent.backlog = backlog;
     }
+    config.agent.max_connections = section.integer("max-connections", 1..=1_000_000);
     let smallest = u64::from(spop_proto::MIN_FRAME_SIZE);
     if let Some(size) = section.size("max-frame-size", smallest, "16MiB") {
         config.agent.max_frame_size = u32::try_from(size).unwrap_or(u32::MAX);

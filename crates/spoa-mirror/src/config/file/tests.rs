@@ -20,6 +20,7 @@ const EVERYTHING: &str = r#"
 [agent]
 listen = ["127.0.0.1:12345", "unix:agent.sock"]
 backlog = 100
+max-connections = 500
 max-frame-size = "64KiB"
 workers = 1
 ack-unset-var = "mirrored"
