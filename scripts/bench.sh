@@ -7,12 +7,12 @@
 # Options go to the benchmark; --help lists them. The usual ones: --case NAME,... (`--case list` shows them),
 # --only-requirements, --haproxy 2.6,3.4, --repetitions N, --seconds S, --peer 'COMMAND {port} {url}', --strict
 # (exit with 2 when a requirement is missed), --output DIRECTORY. A whole run takes about 35 minutes on two
-# cores, --only-requirements about 20, `--case get --repetitions 3` one. Leave the machine alone meanwhile.
+# cores, --only-requirements about 20, `--case get --repetitions 3` three. Leave the machine alone meanwhile.
 #
 # perf counts system calls for root, and for others where the system lets them; without, they are left out.
 # 10,000 SPOP connections need a limit of open files (`ulimit -Hn`) of 30,300; with a lower one there are fewer.
 #
-# Results: target/bench/results.json and results.md, after each repetition.
+# Results: target/bench/results.json and results.md, after each round.
 set -euo pipefail
 # shellcheck source=scripts/prerequisites.sh
 source "$(dirname "${BASH_SOURCE[0]}")/prerequisites.sh"

@@ -14,12 +14,12 @@ use testbed::agent::Agent;
 use testbed::wait;
 
 use crate::beside_us;
-use crate::case::{Case, Load};
+use crate::case::{Case, Load, Target};
 
-/// Load before the measurement begins, in seconds: a closed loop is what it is at once, a target that answers
-/// after a second has its copies in flight after one.
+/// Load before the measurement begins, in seconds; longer with a target that answers after a second and has
+/// its copies in flight only then.
 const WARM_UP: f64 = 1.0;
-const PACED_WARM_UP: f64 = 2.0;
+const SLOW_WARM_UP: f64 = 2.0;
 
 /// What is left of the shortest warm-up to look at the load in it, in seconds.
 pub(crate) const WINDOW: f64 = WARM_UP / 2.0;
@@ -67,11 +67,13 @@ impl Clients {
             Load::Rate(rate) => ("http", CONNECTIONS, rate),
             Load::Spop { connections, rate } => ("spop", connections, rate),
         };
+        let slow = matches!(case.target, Target::Slow | Target::Everything);
+        let warm_up = if slow { SLOW_WARM_UP } else { WARM_UP };
         let arguments = [protocol.to_owned(), address.to_string()].into_iter();
         let options = [
             ("connections", connections.to_string()),
             ("rate", rate.to_string()),
-            ("warm-up", PACED_WARM_UP.to_string()),
+            ("warm-up", warm_up.to_string()),
             ("seconds", seconds.to_string()),
         ];
         let options = options.map(|(name, value)| format!("--{name}={value}"));

@@ -2,7 +2,7 @@
 //! agent, an agent that only acknowledges, none at all, nginx's own mirror, and any other agent.
 //!
 //! Everything is measured once before anything is measured again, so that what is compared shares the
-//! machine's moods; what counts are ratios within one repetition. `scripts/bench.sh` installs what this needs
+//! machine's moods; what counts are ratios within one round. `scripts/bench.sh` installs what this needs
 //! and runs it.
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +41,7 @@ use results::{NO_HAPROXY, Outcome, Record, Results};
 
 const AFTER_HELP: &str = "\
 Progress goes to standard error, the report to standard output when all is done. Both files are written anew
-after each repetition.
+after each round.
 
 Exit codes: 0 everything was measured; 1 something could not be measured (the rest is in the results), or
 nothing at all; 2 with --strict, everything was measured and a requirement is missed or was not measured; 64
@@ -66,10 +66,11 @@ struct Arguments {
     /// Exit with 2 when a requirement is missed
     #[arg(long)]
     strict: bool,
-    /// How often everything is measured; what no requirement looks at, three times at most
+    /// How often everything is measured: what a requirement on clients' times looks at, three times in each;
+    /// what no requirement looks at, in the first three only
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
     repetitions: u64,
-    /// How long a measurement takes; twice as long at a fixed rate, half as long in the less important cases
+    /// How long a measurement takes; half as long in the less important cases
     #[arg(long, default_value_t = 4.0)]
     seconds: f64,
     /// Another agent to measure: a command in which {port} and {url} are replaced
@@ -83,7 +84,10 @@ struct Arguments {
     output: PathBuf,
 }
 
-/// How often at most is measured what no requirement looks at.
+/// Rounds in a repetition. The first is of everything, the others of what is measured often.
+const ROUNDS: u64 = 3;
+
+/// Repetitions in which is measured what no requirement looks at.
 const OTHERS: u64 = 3;
 
 fn main() -> ExitCode {
@@ -123,26 +127,25 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, String> {
     let names = contenders.iter().map(|contender| contender.name.as_str());
     let names: Vec<&str> = names.collect();
     for (number, cell) in plan.iter().enumerate() {
-        let Cell { repetition, haproxy, case, contender } = cell;
+        let Cell { round, haproxy, case, contender } = cell;
         let outcome = attempt(cell, arguments.seconds);
         let haproxy = haproxy.map_or(NO_HAPROXY, Version::name);
         let name = &contender.name;
         eprint!("{}/{}, {} s: ", number + 1, plan.len(), start.elapsed().as_secs());
-        eprint!("repetition {repetition}, HAProxy {haproxy}, {}, {name}: ", case.name);
+        eprint!("round {round}, HAProxy {haproxy}, {}, {name}: ", case.name);
         match &outcome {
             Outcome::Measured(measured) => eprintln!("{measured}"),
             Outcome::Failed(why) => eprintln!("FAILED: {why}"),
         }
         results.0.push(Record {
-            repetition: *repetition,
+            round: *round,
             haproxy: haproxy.to_owned(),
             case: case.name.to_owned(),
             contender: name.clone(),
             outcome,
         });
-        let last_of_repetition =
-            plan.get(number + 1).is_none_or(|next| next.repetition > *repetition);
-        if last_of_repetition {
+        let last_of_round = plan.get(number + 1).is_none_or(|next| next.round > *round);
+        if last_of_round {
             let contenders = names.clone();
             let (machine, command, seconds) = (&machine, command.as_str(), arguments.seconds);
             let report =
@@ -170,7 +173,7 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, String> {
 
 /// One measurement to make.
 struct Cell<'a> {
-    repetition: usize,
+    round: u64,
     haproxy: Option<Version>,
     case: &'a Case,
     contender: &'a Contender,
@@ -184,16 +187,16 @@ fn plan<'a>(
     contenders: &'a [Contender],
 ) -> Vec<Cell<'a>> {
     let mut plan = Vec::new();
-    for repetition in 1..=arguments.repetitions {
+    for round in 0..arguments.repetitions * ROUNDS {
+        let whole = round % ROUNDS == 0;
         let wanted = |case: &Case, contender: &Contender| {
-            let needed = requirement::needs(case, &contender.name);
-            let others = !arguments.only_requirements && repetition <= OTHERS;
+            let needed = requirement::needs(case, &contender.name) && (whole || case.often);
+            let others = whole && round / ROUNDS < OTHERS && !arguments.only_requirements;
             contender.takes(case) && (needed || others)
         };
         let mut add = |haproxy, case: &'a Case| {
             for contender in contenders.iter().filter(|contender| wanted(case, contender)) {
-                let repetition = usize::try_from(repetition).unwrap();
-                plan.push(Cell { repetition, haproxy, case, contender });
+                plan.push(Cell { round: round + 1, haproxy, case, contender });
             }
         };
         let alone = |case: &&&Case| matches!(case.load, Load::Spop { .. });

@@ -36,12 +36,13 @@ struct Json<'a> {
 }
 
 const LEGEND: &str = "\
-Figures are medians over the repetitions, with the range in brackets. A ratio is taken within each repetition, in \
-which everything compared was measured within minutes; its median and range are of those ratios. *of floor*: \
+Figures are medians over the rounds, with the range in brackets. A ratio is taken within each round, in which \
+everything compared was measured within minutes; its median and range are of those ratios. *of floor*: \
 agent CPU of (agent that only acknowledges + client that only sends the same copies). CPU, system calls and RSS \
 are those of the agent, CPU and system calls for each request of a client; of nginx, which mirrors, those of the \
-whole of it. Closed loops end in the middle of their last requests, whose copies nginx then gives up. *lost*: copies that should have arrived and did not, in the worst repetition; – where nothing is \
-mirrored or the target does not take every copy.\n";
+whole of it. *lost*: copies that should have arrived and did not, in the worst round; – where nothing is \
+mirrored or the target does not take every copy. Closed loops end in the middle of their last requests, whose \
+copies nginx then gives up. Times at a fixed rate count from the moment a request was due.\n";
 
 const COLUMNS: [&str; 14] = [
     "HAProxy",
@@ -80,11 +81,11 @@ impl Report<'_> {
     pub(crate) fn markdown(&self) -> String {
         let Facts { processor, processors, kernel, versions } = self.machine;
         let mut text = format!(
-            "`{}`: {processors} processors ({processor}), {kernel}; {}. Up to {} repetitions; a case takes {} s \
+            "`{}`: {processors} processors ({processor}), {kernel}; {}. Up to {} rounds; a measurement takes {} s \
              or a part or a multiple of that.\n",
             self.command,
             versions.join("; "),
-            self.results.repetitions(),
+            self.results.rounds(),
             self.seconds
         );
         text += "\n### Requirements\n\n";
@@ -100,11 +101,11 @@ impl Report<'_> {
         for (record, why) in failures {
             let _ = writeln!(
                 text,
-                "\nNot measured: {} with {} and HAProxy {} in repetition {}: {}.",
+                "\nNot measured: {} with {} and HAProxy {} in round {}: {}.",
                 record.case,
                 record.contender,
                 dash(&record.haproxy),
-                record.repetition,
+                record.round,
                 why.lines().next().unwrap_or_default()
             );
         }
@@ -135,7 +136,7 @@ impl Report<'_> {
         if any { text + &unanswered } else { String::new() }
     }
 
-    fn row(&self, case: &Case, haproxy: &str, name: &str, own: &[(usize, &Measured)]) -> String {
+    fn row(&self, case: &Case, haproxy: &str, name: &str, own: &[(u64, &Measured)]) -> String {
         type Figure<'a> = &'a dyn Fn(&Measured) -> Option<f64>;
         let spread = |digits: usize, figure: Figure<'_>| {
             let values = own.iter().filter_map(|(_, measured)| figure(measured));
@@ -146,8 +147,8 @@ impl Report<'_> {
             if name == base {
                 return String::new();
             }
-            let ratios = own.iter().filter_map(|(repetition, measured)| {
-                let other = self.results.find(*repetition, haproxy, case.base, base)?;
+            let ratios = own.iter().filter_map(|(round, measured)| {
+                let other = self.results.find(*round, haproxy, case.base, base)?;
                 Some(figure(measured)? / of(other)?)
             });
             Spread::of(ratios).map_or(String::new(), |spread| spread.text(2))
@@ -182,8 +183,8 @@ fn dash(haproxy: &str) -> &str {
     if haproxy == NO_HAPROXY { "–" } else { haproxy }
 }
 
-/// What became of the copies that were not answered, over all repetitions.
-fn fates(haproxy: &str, contender: &str, own: &[(usize, &Measured)]) -> String {
+/// What became of the copies that were not answered, over all rounds.
+fn fates(haproxy: &str, contender: &str, own: &[(u64, &Measured)]) -> String {
     let mut sum: BTreeMap<&str, u64> = BTreeMap::new();
     for (what, count) in own.iter().flat_map(|(_, measured)| &measured.unanswered) {
         *sum.entry(what).or_default() += count;
@@ -194,7 +195,7 @@ fn fates(haproxy: &str, contender: &str, own: &[(usize, &Measured)]) -> String {
     let requests: u64 = own.iter().map(|(_, measured)| measured.requests).sum();
     let sum: Vec<String> = sum.iter().map(|(what, count)| format!("{what} {count}")).collect();
     format!(
-        "\n{contender}, HAProxy {}: of {requests} requests in all repetitions, copies {}.\n",
+        "\n{contender}, HAProxy {}: of {requests} requests in all rounds, copies {}.\n",
         dash(haproxy),
         sum.join(", ")
     )
@@ -208,8 +209,8 @@ mod tests {
     use crate::results::{Outcome, Record};
 
     fn results() -> Results {
-        let record = |repetition, haproxy: &str, case: &str, contender: &str, outcome| Record {
-            repetition,
+        let record = |round, haproxy: &str, case: &str, contender: &str, outcome| Record {
+            round,
             haproxy: haproxy.to_owned(),
             case: case.to_owned(),
             contender: contender.to_owned(),
@@ -254,14 +255,16 @@ mod tests {
         let met =
             "(agent that only acknowledges + client that only sends) | 2.6 | ≤ 1.1 | 1.00 | met |";
         assert!(text.contains(met), "{text}");
-        assert!(text.contains(
-            "Not measured: get with spoa-mirror and HAProxy 3.4 in repetition 1: HAProxy."
-        ));
+        assert!(
+            text.contains(
+                "Not measured: get with spoa-mirror and HAProxy 3.4 in round 1: HAProxy."
+            )
+        );
         // A case with another target is held against the base case's agent that knows no targets.
         assert!(text.contains("| 2.6 | spoa-mirror | 400 |  | 0.40 |"), "{text}");
         assert!(text.contains("| – | spoa-mirror | 100 |"), "{text}");
         assert!(text.contains(
-            "spoa-mirror, HAProxy 2.6: of 400 requests in all repetitions, copies dropped queue-full 390."
+            "spoa-mirror, HAProxy 2.6: of 400 requests in all rounds, copies dropped queue-full 390."
         ));
         assert!(!text.contains("#### tls"), "a table without a measurement: {text}");
         let columns = |line: &str| line.matches('|').count();

@@ -1,4 +1,4 @@
-//! What the agent must reach, and whether it does. Each is a ratio, or a figure, within one repetition.
+//! What the agent must reach, and whether it does. Each is a ratio, or a figure, within one round.
 //!
 //! What a second and a third target add is held against the agent's processor time with one target, which is
 //! what an operator knows, and not against what the first target adds to an agent that only acknowledges. That
@@ -18,7 +18,7 @@ pub(crate) struct Requirement {
     value: Value,
     /// The limits, by version of HAProxy.
     limits: &'static [(&'static str, Limit)],
-    /// Which of the repetitions' values is held against the limit.
+    /// Which of the rounds' values is held against the limit.
     decides: Decides,
     digits: usize,
 }
@@ -276,8 +276,8 @@ pub(crate) fn needs(case: &Case, contender: &str) -> bool {
 
 impl Requirement {
     fn finding(&self, haproxy: &'static str, limit: Limit, results: &Results) -> Finding {
-        let repetitions = 1..=results.repetitions();
-        let values = repetitions.filter_map(|number| self.value.of(results, number, haproxy));
+        let rounds = 1..=results.rounds();
+        let values = rounds.filter_map(|number| self.value.of(results, number, haproxy));
         let measured = Spread::of(values);
         let verdict = measured.map_or(Verdict::NotMeasured, |spread| {
             let met = match (limit, self.decides) {
@@ -310,10 +310,10 @@ impl Value {
         }
     }
 
-    /// The value of one repetition, where everything that it needs was measured in that one.
-    fn of(&self, results: &Results, repetition: usize, haproxy: &str) -> Option<f64> {
+    /// The value of one round, where everything that it needs was measured in that one.
+    fn of(&self, results: &Results, round: u64, haproxy: &str) -> Option<f64> {
         let get = |term: &Term| {
-            let measured = results.find(repetition, haproxy, term.case, term.contender)?;
+            let measured = results.find(round, haproxy, term.case, term.contender)?;
             term.figure.of(measured)
         };
         let sum = |parts: &[Part]| {
@@ -331,13 +331,10 @@ impl Value {
             }
             Self::AllLost => {
                 let own = results.0.iter().filter(|record| {
-                    record.repetition == repetition
-                        && record.haproxy == haproxy
-                        && record.contender == OURS
+                    record.round == round && record.haproxy == haproxy && record.contender == OURS
                 });
-                let lost = own.filter_map(|record| {
-                    results.find(repetition, haproxy, &record.case, OURS)?.lost
-                });
+                let lost =
+                    own.filter_map(|record| results.find(round, haproxy, &record.case, OURS)?.lost);
                 let lost: Vec<u64> = lost.collect();
                 (!lost.is_empty()).then(|| lost.iter().sum::<u64>() as f64)
             }

@@ -10,7 +10,7 @@ pub(crate) const NO_HAPROXY: &str = "none";
 /// One measurement.
 #[derive(Serialize)]
 pub(crate) struct Record {
-    pub(crate) repetition: usize,
+    pub(crate) round: u64,
     /// Its version, or [`NO_HAPROXY`].
     pub(crate) haproxy: String,
     pub(crate) case: String,
@@ -34,37 +34,37 @@ pub(crate) enum Outcome {
 pub(crate) struct Results(pub(crate) Vec<Record>);
 
 impl Results {
-    /// A measurement of one repetition.
+    /// A measurement of one round.
     pub(crate) fn find(
         &self,
-        repetition: usize,
+        round: u64,
         haproxy: &str,
         case: &str,
         contender: &str,
     ) -> Option<&Measured> {
         self.measured(haproxy, case, contender)
-            .find(|(number, _)| *number == repetition)
+            .find(|(number, _)| *number == round)
             .map(|(_, measured)| measured)
     }
 
-    /// The measurements of a contender in a case, with the numbers of their repetitions.
+    /// The measurements of a contender in a case, with the numbers of their rounds.
     pub(crate) fn measured(
         &self,
         haproxy: &str,
         case: &str,
         contender: &str,
-    ) -> impl Iterator<Item = (usize, &Measured)> {
+    ) -> impl Iterator<Item = (u64, &Measured)> {
         let matches = move |record: &&Record| {
             (&*record.haproxy, &*record.case, &*record.contender) == (haproxy, case, contender)
         };
         self.0.iter().filter(matches).filter_map(|record| match &record.outcome {
-            Outcome::Measured(measured) => Some((record.repetition, measured)),
+            Outcome::Measured(measured) => Some((record.round, measured)),
             Outcome::Failed(_) => None,
         })
     }
 
-    pub(crate) fn repetitions(&self) -> usize {
-        self.0.iter().map(|record| record.repetition).max().unwrap_or(0)
+    pub(crate) fn rounds(&self) -> u64 {
+        self.0.iter().map(|record| record.round).max().unwrap_or(0)
     }
 
     /// Measurements that failed.

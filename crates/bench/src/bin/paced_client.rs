@@ -58,17 +58,17 @@ fn main() -> Result<()> {
     println!("connected");
     let warm_up = load.run(arguments.rate, arguments.warm_up)?;
     println!("warm");
-    let mut seen = load.run(arguments.rate, arguments.seconds)?;
-    seen.times.sort_unstable();
+    let Seen { mut times, errors } = load.run(arguments.rate, arguments.seconds)?;
+    times.sort_unstable();
     println!(
         "{}",
         serde_json::json!({
-            "rate": seen.times.len() as f64 / arguments.seconds,
-            "p50": milliseconds(quantile(&seen.times, 50)),
-            "p99": milliseconds(quantile(&seen.times, 99)),
-            "errors": seen.errors,
-            "answered": seen.times.len(),
-            "answered_with_warm_up": seen.times.len() + warm_up.times.len(),
+            "rate": times.len() as f64 / arguments.seconds,
+            "p50": milliseconds(quantile(&times, 50)),
+            "p99": milliseconds(quantile(&times, 99)),
+            "errors": errors,
+            "answered": times.len(),
+            "answered_with_warm_up": times.len() + warm_up.times.len(),
         })
     );
     loop {
@@ -115,6 +115,7 @@ struct Connection {
 /// What became of one run's requests.
 #[derive(Default)]
 struct Seen {
+    /// To each good answer.
     times: Vec<Duration>,
     errors: u64,
 }
@@ -361,11 +362,11 @@ mod tests {
         });
         let mut load = Load::connect(Protocol::Http, address, 1).unwrap();
         // Due at 0, 10, 20, 30 and 40 ms; answered not before 50, 100, 150, 200 and 250 ms.
-        let mut seen = load.run(100, 0.05).unwrap();
-        seen.times.sort_unstable();
-        assert_eq!((seen.times.len(), seen.errors), (4, 1));
-        assert!(seen.times[0] >= delay, "{:?}", seen.times);
-        assert!(seen.times[3] >= Duration::from_millis(210), "{:?}", seen.times);
+        let Seen { mut times, errors } = load.run(100, 0.05).unwrap();
+        times.sort_unstable();
+        assert_eq!((times.len(), errors), (4, 1));
+        assert!(times[0] >= delay, "{times:?}");
+        assert!(times[3] >= Duration::from_millis(210), "{times:?}");
     }
 
     #[test]

@@ -2,9 +2,9 @@ use super::*;
 use crate::case;
 use crate::results::{Outcome, Record};
 
-fn record(repetition: usize, case: &str, contender: &str, measured: Measured) -> Record {
+fn record(round: u64, case: &str, contender: &str, measured: Measured) -> Record {
     Record {
-        repetition,
+        round,
         haproxy: "2.6".to_owned(),
         case: case.to_owned(),
         contender: contender.to_owned(),
@@ -24,7 +24,7 @@ fn finding(results: &Results, what: &str) -> (Option<f64>, Verdict) {
 }
 
 #[test]
-fn ratios_are_taken_within_a_repetition() {
+fn ratios_are_taken_within_a_round() {
     // The machine was twice as slow in the second one, and our agent failed in the third.
     let mut results = Results(vec![
         record(1, "get", OURS, cpu(8.0)),
@@ -67,7 +67,7 @@ fn a_target_adds_what_it_costs_beyond_the_others() {
 }
 
 #[test]
-fn one_lost_copy_in_one_repetition_is_one_too_many() {
+fn one_lost_copy_in_one_round_is_one_too_many() {
     let lost = |lost| Measured { lost: Some(lost), ..Measured::default() };
     let mut results =
         Results(vec![record(1, "get", OURS, lost(0)), record(2, "get", OURS, lost(0))]);
