@@ -4,6 +4,7 @@
     reason = "a tool for the checkout: a broken assumption must stop it where it breaks"
 )]
 
+pub mod decode;
 pub mod http;
 pub mod micro;
 pub mod server;

@@ -8,9 +8,13 @@ use spoa_mirror::exchange::{Completeness, Exchange, Facts};
 use spoa_mirror::policy::{Request, Rules, decide};
 use spoa_mirror::target::request;
 use spoa_mirror::target::response::{Progress, ResponseReader};
-use spop_proto::{
-    Capabilities, Client, Connection, Event, Hello, Message, Messages, Settings, Value,
-};
+use spop_proto::{Capabilities, Client, Connection, Event, Hello, Messages, Settings, Value};
+
+use crate::decode;
+
+/// Steps that do the same, ours and then another's.
+pub const COMPARED: [(&str, &str); 2] =
+    [("decode", "decode-spop-crate"), ("headers", "headers-spop-crate")];
 
 /// A step that can be repeated.
 pub struct Step {
@@ -35,9 +39,11 @@ impl Step {
 pub fn steps() -> Vec<Step> {
     vec![
         acknowledge(),
-        decode("decode", HEADERS),
-        decode("decode-80-headers", 80),
-        theirs("decode-spop-crate", HEADERS),
+        on_notify("decode", HEADERS, |frame| decode::ours(frame, see)),
+        on_notify("decode-spop-crate", HEADERS, |frame| decode::theirs(frame, see)),
+        on_notify("headers", HEADERS, |frame| decode::our_headers(frame, see, see)),
+        on_notify("headers-spop-crate", HEADERS, |frame| decode::their_headers(frame, see, see)),
+        on_notify("headers-80", 80, |frame| decode::our_headers(frame, see, see)),
         exchange(),
         policy("policy-1", 1, 1),
         policy("policy-100", 100, 2),
@@ -68,8 +74,9 @@ fn payload(headers: usize) -> Vec<u8> {
     payload
 }
 
-fn first(payload: &[u8]) -> Message<'_> {
-    Messages::new(payload, 0).next().unwrap().unwrap()
+fn first(payload: &[u8]) -> Exchange<'_> {
+    let (_, exchange) = Exchange::next(&mut Messages::new(payload, 0)).unwrap().unwrap();
+    exchange.unwrap()
 }
 
 fn facts<'a>(exchange: &Exchange<'a>) -> Facts<'a> {
@@ -110,49 +117,30 @@ fn acknowledge() -> Step {
     })
 }
 
-/// NOTIFY to method, target and headers, each header looked at.
-fn decode(name: &'static str, headers: usize) -> Step {
-    let (mut connection, frame) = greeted(headers);
-    let mut output = Vec::new();
-    Step::new(name, move || {
-        output.clear();
-        connection.receive(black_box(&frame), &mut output);
-        while let Some(event) = connection.next_event(&frame) {
-            let Event::Notify(notify) = event else { continue };
-            for message in notify.messages() {
-                let exchange = Exchange::read(&message.unwrap()).unwrap();
-                black_box((exchange.method, exchange.target));
-                for header in exchange.headers.iter() {
-                    black_box(header.unwrap());
-                }
-            }
-        }
-    })
+/// Looks at what a step decodes.
+fn see<const N: usize>(parts: [&[u8]; N]) {
+    black_box(parts);
 }
 
-/// The same with the `spop` crate, which leaves the block of headers as it is: so its part of the work
-/// is smaller.
-fn theirs(name: &'static str, headers: usize) -> Step {
-    let (_, frame) = greeted(headers);
-    Step::new(name, move || {
-        let (_, frame) = spop::parser::parse_frame(black_box(&frame)).unwrap();
-        if let spop::FramePayload::ListOfMessages(messages) = frame.payload() {
-            for message in messages {
-                for wanted in ["arg_method", "arg_path", "arg_hdrs"] {
-                    black_box(message.args.iter().find(|(name, _)| name == wanted));
-                }
-            }
-        }
-    })
+/// A NOTIFY as HAProxy sends it for a GET with so many headers.
+#[must_use]
+pub fn notify(headers: usize) -> Vec<u8> {
+    greeted(headers).1
+}
+
+/// A step that takes a NOTIFY with so many headers.
+fn on_notify(name: &'static str, headers: usize, run: impl Fn(&[u8]) + 'static) -> Step {
+    let frame = notify(headers);
+    Step::new(name, move || run(black_box(&frame)))
 }
 
 /// Message to exchange and facts.
 fn exchange() -> Step {
     let payload = payload(HEADERS);
     Step::new("exchange", move || {
-        let exchange = Exchange::read(&first(black_box(&payload))).unwrap();
+        let exchange = first(black_box(&payload));
         black_box(facts(&exchange));
-        black_box(exchange);
+        black_box(&exchange);
     })
 }
 
@@ -171,7 +159,7 @@ fn policy(name: &'static str, targets: usize, matching: usize) -> Step {
     let rules: Vec<_> = (0..targets).map(target).collect();
     let marker = marker();
     Step::new(name, move || {
-        let exchange = Exchange::read(&first(&payload)).unwrap();
+        let exchange = first(&payload);
         let request = Request::new(&exchange, Ok(facts(&exchange)), Completeness::Complete, 1);
         for (rules, share) in black_box(&rules) {
             let _ = black_box(decide(&request, rules, *share, &marker));
@@ -186,7 +174,7 @@ fn write() -> Step {
     let (rules, share, marker) = (Rules::new(&target), target.sample.share, marker());
     let mut output = Vec::new();
     Step::new("write", move || {
-        let exchange = Exchange::read(&first(&payload)).unwrap();
+        let exchange = first(&payload);
         let request = Request::new(&exchange, Ok(facts(&exchange)), Completeness::Complete, 1);
         let approval = decide(&request, &rules, share, &marker).unwrap();
         output.clear();

@@ -122,8 +122,16 @@ impl<'a> Notify<'a> {
 /// Notes of what `receive` saw; positions instead of borrows.
 #[derive(Debug)]
 enum Note {
-    /// A frame of the handshake or a NOTIFY, by its place in the input.
-    Frame(Range<usize>),
+    /// A frame of the handshake, by its place in the input.
+    Handshake(Range<usize>),
+    /// A NOTIFY in one frame, by its payload's place in the input.
+    Notify {
+        stream_id: u64,
+        frame_id: u64,
+        payload: Range<usize>,
+        /// Bytes from the start of the frame to the payload: no more than [`ACK_OVERHEAD`].
+        offset: u8,
+    },
     /// A NOTIFY put together from fragments; its payload is the reassembly's.
     Reassembled {
         stream_id: u64,
@@ -244,21 +252,20 @@ impl Connection {
     /// given again.
     pub fn next_event<'a>(&'a mut self, input: &'a [u8]) -> Option<Event<'a>> {
         match self.notes.pop_front()? {
-            Note::Frame(place) => {
+            Note::Notify { stream_id, frame_id, payload, offset } => Some(Event::Notify(Notify {
+                stream_id,
+                frame_id,
+                payload: input.get(payload)?,
+                offset: usize::from(offset),
+            })),
+            Note::Handshake(place) => {
                 // These bytes were decoded before; they fail only if other bytes are given here.
                 let bytes = input.get(place)?;
                 let frame = frame::decode(bytes, u32::MAX).ok().flatten()?;
-                match frame.kind {
-                    FrameType::HaproxyHello => Hello::decode(&frame).ok().map(Event::Hello),
-                    FrameType::HaproxyDisconnect => {
-                        Disconnect::decode(&frame).ok().map(Event::Disconnected)
-                    }
-                    _ => Some(Event::Notify(Notify {
-                        stream_id: frame.stream_id,
-                        frame_id: frame.frame_id,
-                        payload: frame.payload,
-                        offset: frame.payload_offset,
-                    })),
+                if frame.kind == FrameType::HaproxyHello {
+                    Hello::decode(&frame).ok().map(Event::Hello)
+                } else {
+                    Disconnect::decode(&frame).ok().map(Event::Disconnected)
                 }
             }
             Note::Reassembled { stream_id, frame_id } => Some(Event::Notify(Notify {
@@ -326,13 +333,13 @@ impl Connection {
             (FrameType::Unset, State::Open) => self.fragment(frame, output),
             (FrameType::HaproxyHello, State::Fresh) => {
                 self.hello(&Hello::decode(frame)?, frame, output)?;
-                self.notes.push_back(Note::Frame(place));
+                self.notes.push_back(Note::Handshake(place));
                 Ok(())
             }
             (FrameType::HaproxyDisconnect, _) => {
                 Disconnect::decode(frame)?;
                 self.disconnect(Status::Normal, output);
-                self.notes.push_back(Note::Frame(place));
+                self.notes.push_back(Note::Handshake(place));
                 Ok(())
             }
             _ => Err(at(frame, ErrorKind::UnexpectedFrame)),
@@ -382,7 +389,12 @@ impl Connection {
         }
         if frame.flags.is_fin() && !frame.flags.is_abort() {
             self.acknowledge(frame, output);
-            self.notes.push_back(Note::Frame(place));
+            self.notes.push_back(Note::Notify {
+                stream_id: frame.stream_id,
+                frame_id: frame.frame_id,
+                payload: place.end - frame.payload.len()..place.end,
+                offset: u8::try_from(frame.payload_offset).unwrap_or(u8::MAX),
+            });
             return Ok(());
         }
         if frame.flags.is_abort() {

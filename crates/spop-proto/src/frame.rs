@@ -137,16 +137,8 @@ const FIXED_FIELDS: u32 = 1 + 4 + 1 + 1;
 pub fn decode(input: &[u8], limit: u32) -> Result<Option<Frame<'_>>, Error> {
     let Some((prefix, rest)) = input.split_first_chunk::<LENGTH_PREFIX>() else { return Ok(None) };
     let length = u32::from_be_bytes(*prefix);
-    if length == 0 {
-        return Err(Error::new(ErrorKind::FrameTooShort, None, 0));
-    }
-    let Some(&kind) = rest.first() else { return Ok(None) };
-    let kind = Some(FrameType::from_byte(kind));
-    if length > limit {
-        return Err(Error::new(ErrorKind::FrameTooLong { length, limit }, kind, 0));
-    }
-    if length < FIXED_FIELDS {
-        return Err(Error::new(ErrorKind::FrameTooShort, kind, 0));
+    if length < FIXED_FIELDS || length > limit {
+        return refused(length, limit, rest);
     }
     let Some(body) = rest.get(..length as usize) else { return Ok(None) };
     let mut cursor = Cursor::new(body, LENGTH_PREFIX);
@@ -159,8 +151,30 @@ pub fn decode(input: &[u8], limit: u32) -> Result<Option<Frame<'_>>, Error> {
             payload: cursor.rest(),
             payload_offset: cursor.offset(),
         })),
-        Err(error) => Err(Error::new(error, kind, cursor.offset())),
+        Err(error) => Err(Error::new(error, kind_of(body), cursor.offset())),
     }
+}
+
+/// What is wrong with a length that no frame may have; `rest` is what came after it.
+#[cold]
+fn refused(length: u32, limit: u32, rest: &[u8]) -> Result<Option<Frame<'_>>, Error> {
+    let kind = kind_of(rest);
+    if length == 0 {
+        return Err(Error::new(ErrorKind::FrameTooShort, None, 0));
+    }
+    if kind.is_none() {
+        return Ok(None);
+    }
+    let error = if length > limit {
+        ErrorKind::FrameTooLong { length, limit }
+    } else {
+        ErrorKind::FrameTooShort
+    };
+    Err(Error::new(error, kind, 0))
+}
+
+fn kind_of(body: &[u8]) -> Option<FrameType> {
+    body.first().map(|&byte| FrameType::from_byte(byte))
 }
 
 #[inline]
@@ -190,6 +204,7 @@ pub(crate) fn wanted(start: &[u8], limit: u32) -> usize {
 }
 
 /// Appends a frame; `payload` writes what follows the fixed fields.
+#[inline]
 pub fn encode(
     kind: FrameType,
     flags: Flags,
@@ -199,9 +214,9 @@ pub fn encode(
     payload: impl FnOnce(&mut Vec<u8>),
 ) {
     let start = output.len();
-    output.extend_from_slice(&[0; LENGTH_PREFIX]);
-    output.push(kind.byte());
-    output.extend_from_slice(&flags.0.to_be_bytes());
+    let [f0, f1, f2, f3] = flags.0.to_be_bytes();
+    // The length is written when it is known.
+    output.extend_from_slice(&[0, 0, 0, 0, kind.byte(), f0, f1, f2, f3]);
     varint::encode(stream_id, output);
     varint::encode(frame_id, output);
     payload(output);

@@ -22,18 +22,40 @@ impl<'a> Messages<'a> {
         Self { cursor: Cursor::new(payload, offset) }
     }
 
-    fn read(&mut self) -> Result<Message<'a>, ErrorKind> {
-        let name = self.cursor.string()?;
-        let count = self.cursor.byte()?;
-        let start = self.cursor.rest();
-        for _ in 0..count {
-            self.cursor.string()?;
-            Value::decode(&mut self.cursor)?;
+    /// As [`next`](Iterator::next), and hands each argument to `each` as it is walked over; a message
+    /// that turns out to be malformed has then handed over some.
+    #[inline]
+    pub fn next_with(
+        &mut self,
+        each: impl FnMut(&'a [u8], Value<'a>),
+    ) -> Option<Result<Message<'a>, Error>> {
+        if self.cursor.is_empty() {
+            return None;
         }
-        let taken = start.len() - self.cursor.rest().len();
-        let arguments = start.get(..taken).ok_or(ErrorKind::Truncated)?;
-        Ok(Message { name, count, arguments })
+        // A copy of its own stays in registers.
+        let mut cursor = self.cursor.clone();
+        let message = read(&mut cursor, each);
+        let offset = cursor.offset();
+        self.cursor = if message.is_ok() { cursor } else { Cursor::new(&[], offset) };
+        Some(message.map_err(|kind| Error::new(kind, Some(FrameType::Notify), offset)))
     }
+}
+
+#[inline]
+fn read<'a>(
+    cursor: &mut Cursor<'a>,
+    mut each: impl FnMut(&'a [u8], Value<'a>),
+) -> Result<Message<'a>, ErrorKind> {
+    let name = cursor.string()?;
+    let count = cursor.byte()?;
+    let start = cursor.rest();
+    for _ in 0..count {
+        let name = cursor.string()?;
+        each(name, Value::decode(cursor)?);
+    }
+    let taken = start.len() - cursor.rest().len();
+    let arguments = start.get(..taken).ok_or(ErrorKind::Truncated)?;
+    Ok(Message { name, count, arguments })
 }
 
 impl<'a> Iterator for Messages<'a> {
@@ -41,14 +63,7 @@ impl<'a> Iterator for Messages<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.cursor.is_empty() {
-            return None;
-        }
-        Some(self.read().map_err(|kind| {
-            let offset = self.cursor.offset();
-            self.cursor = Cursor::new(&[], offset);
-            Error::new(kind, Some(FrameType::Notify), offset)
-        }))
+        self.next_with(|_, _| {})
     }
 }
 

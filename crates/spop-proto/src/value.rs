@@ -68,7 +68,32 @@ impl<'a> Value<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn decode(cursor: &mut Cursor<'a>) -> Result<Self, ErrorKind> {
+        match text(cursor.rest()) {
+            Some((STRING, bytes, rest)) => {
+                cursor.skip_to(rest);
+                Ok(Self::String(bytes))
+            }
+            Some((_, bytes, rest)) => {
+                cursor.skip_to(rest);
+                Ok(Self::Binary(bytes))
+            }
+            None => {
+                let (value, place) = Self::decode_any(cursor.clone());
+                *cursor = place;
+                value
+            }
+        }
+    }
+
+    /// Decodes a value of any type; gives it and what follows, or the error and where it stands.
+    fn decode_any(mut cursor: Cursor<'a>) -> (Result<Self, ErrorKind>, Cursor<'a>) {
+        let value = Self::decode_in(&mut cursor);
+        (value, cursor)
+    }
+
+    fn decode_in(cursor: &mut Cursor<'a>) -> Result<Self, ErrorKind> {
         let start = cursor.clone();
         let kind = cursor.byte()?;
         let value = cursor.clone();
@@ -132,6 +157,19 @@ impl<'a> Value<'a> {
             }
         }
     }
+}
+
+/// The type, the bytes and what follows them, when `input` begins with a string or binary value: what
+/// nearly every argument is.
+#[inline]
+fn text(input: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&kind, rest) = input.split_first()?;
+    let kind = kind & TYPE_MASK;
+    if !matches!(kind, STRING | BINARY) {
+        return None;
+    }
+    let (bytes, rest) = varint::split_string(rest)?;
+    Some((kind, bytes, rest))
 }
 
 /// Appends a length and the bytes: how names are written, which have no type byte.

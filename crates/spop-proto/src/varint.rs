@@ -30,6 +30,25 @@ pub fn decode(input: &[u8]) -> Result<(u64, usize), VarintError> {
     decode_long(first, rest)
 }
 
+/// Takes a length and that many bytes off `input`; gives these and what is left of it, or `None` when
+/// there is no length or not as much as it says.
+#[inline]
+pub(crate) fn split_string(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = input.split_first()?;
+    if len < 240 { rest.split_at_checked(usize::from(len)) } else { split_long(len, rest) }
+}
+
+fn split_long(first: u8, rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    // The usual block of headers has a length of two bytes.
+    if let Some((&second, rest)) = rest.split_first() {
+        if second < 128 {
+            return rest.split_at_checked(usize::from(first) + (usize::from(second) << 4));
+        }
+    }
+    let (len, taken) = decode_long(first, rest).ok()?;
+    rest.get(taken - 1..)?.split_at_checked(usize::try_from(len).ok()?)
+}
+
 fn decode_long(first: u8, rest: &[u8]) -> Result<(u64, usize), VarintError> {
     let mut value = u64::from(first);
     let mut shift = 4u32;
@@ -85,6 +104,21 @@ mod tests {
             encode(value, &mut encoded);
             assert_eq!(encoded, bytes, "{value}");
             assert_eq!(decode(bytes), Ok((value, bytes.len())), "{value}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_string_is_a_length_and_as_many_bytes(
+            first in 0u8..,
+            // Mostly small, so that the lengths often fit.
+            rest in proptest::collection::vec(proptest::prop_oneof![0u8..=2, 0u8..], 0..600),
+        ) {
+            let input = [&[first][..], &rest].concat();
+            let simple = decode(&input).ok().and_then(|(len, taken)| {
+                input[taken..].split_at_checked(usize::try_from(len).ok()?)
+            });
+            proptest::prop_assert_eq!(split_string(&input), simple);
         }
     }
 

@@ -284,14 +284,15 @@ fn handle(worker: &Worker, peer: &str, frame_limit: u32, event: &Event<'_>) -> R
 fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), Error> {
     worker.tally.borrow_mut().notifies += 1;
     let active = worker.lineup.active();
-    for message in notify.messages() {
-        let message = message?;
+    let mut messages = notify.messages();
+    while let Some(message) = Exchange::next(&mut messages) {
+        let (name, exchange) = message?;
         worker.tally.borrow_mut().messages += 1;
-        let exchange = match Exchange::read(&message) {
+        let exchange = match exchange {
             Ok(exchange) => exchange,
             Err(incomplete) => {
                 worker.tally.borrow_mut().incomplete += 1;
-                worker.report_incomplete(message.name, incomplete);
+                worker.report_incomplete(name, incomplete);
                 continue;
             }
         };

@@ -10,7 +10,7 @@ mod target;
 
 use std::fmt;
 
-use spop_proto::{Message, Value};
+use spop_proto::{Message, Messages, Value};
 
 pub use body::{Body, Completeness};
 pub use headers::{Facts, HeaderError, Headers, is_framing, is_token};
@@ -45,6 +45,9 @@ pub enum Version {
     /// HTTP/2 or later: HAProxy speaks HTTP/1.1 to production, and so do we.
     Later,
 }
+
+/// What a message tells: its name, and the request, or what a copy cannot do without and is not there.
+pub type Told<'a> = (&'a [u8], Result<Exchange<'a>, Incomplete>);
 
 /// Why a message holds no request that could be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -104,86 +107,109 @@ impl fmt::Display for Incomplete {
     }
 }
 
-/// The arguments that make a request, as they came.
-#[derive(Debug, Default)]
+/// The arguments that make a request: the bytes of each, or why there are none.
 struct Parts<'a> {
-    method: Option<Value<'a>>,
-    url: Option<Value<'a>>,
-    path: Option<Value<'a>>,
-    query: Option<Value<'a>>,
-    version: Option<Value<'a>>,
-    headers: Option<Value<'a>>,
-    body: Option<Value<'a>>,
+    method: Result<&'a [u8], Cause>,
+    url: Result<&'a [u8], Cause>,
+    path: Result<&'a [u8], Cause>,
+    query: Result<&'a [u8], Cause>,
+    version: Result<&'a [u8], Cause>,
+    headers: Result<&'a [u8], Cause>,
+    /// Whether the headers came as a string.
+    headers_text: bool,
+    body: Result<&'a [u8], Cause>,
     body_size: Option<Value<'a>>,
-    id: Option<Value<'a>>,
+    id: Result<&'a [u8], Cause>,
 }
 
 impl<'a> Parts<'a> {
-    fn of(message: &Message<'a>) -> Self {
-        let mut parts = Self::default();
-        for (name, value) in message.arguments() {
-            let part = match name.strip_prefix(b"arg_").unwrap_or(name) {
-                b"method" => &mut parts.method,
-                // The C program's `arg_path` is HAProxy's `url`: with the query, perhaps absolute.
-                b"path" if name.len() > 4 => &mut parts.url,
-                b"url" => &mut parts.url,
-                b"path" | b"pathq" => &mut parts.path,
-                b"query" => &mut parts.query,
-                b"ver" => &mut parts.version,
-                b"hdrs" | b"headers" => &mut parts.headers,
-                b"body" => &mut parts.body,
-                b"body_size" => &mut parts.body_size,
-                b"id" => &mut parts.id,
-                _ => continue,
-            };
-            part.get_or_insert(value);
+    #[inline]
+    fn new() -> Self {
+        let absent = Err(Cause::Absent);
+        Self {
+            method: absent,
+            url: absent,
+            path: absent,
+            query: absent,
+            version: absent,
+            headers: absent,
+            headers_text: false,
+            body: absent,
+            body_size: None,
+            id: absent,
         }
-        parts
+    }
+
+    /// Takes an argument if it is one of them; the first one of a name counts.
+    #[inline]
+    fn take(&mut self, name: &[u8], value: Value<'a>) {
+        let part = match name {
+            b"arg_method" | b"method" => &mut self.method,
+            // The C program's `arg_path` is HAProxy's `url`: with the query, perhaps absolute.
+            b"arg_path" | b"arg_url" | b"url" => &mut self.url,
+            b"arg_pathq" | b"pathq" | b"path" => &mut self.path,
+            b"arg_query" | b"query" => &mut self.query,
+            b"arg_ver" | b"ver" => &mut self.version,
+            b"arg_hdrs" | b"arg_headers" | b"hdrs" | b"headers" => {
+                if matches!(self.headers, Err(Cause::Absent)) {
+                    self.headers_text = matches!(value, Value::String(_));
+                }
+                &mut self.headers
+            }
+            b"arg_body" | b"body" => &mut self.body,
+            b"arg_body_size" | b"body_size" => {
+                self.body_size.get_or_insert(value);
+                return;
+            }
+            b"arg_id" | b"id" => &mut self.id,
+            _ => return,
+        };
+        if matches!(part, Err(Cause::Absent)) {
+            *part = match value {
+                Value::String(bytes) | Value::Binary(bytes) => Ok(bytes),
+                Value::Null | Value::Bool(_) => Err(Cause::Lost),
+                _ => Err(Cause::WrongType),
+            };
+        }
     }
 }
 
 impl<'a> Exchange<'a> {
-    /// Reads the request out of a message.
+    /// Reads the next of a NOTIFY's messages.
     ///
     /// # Errors
-    /// What a copy cannot do without, and is not there.
-    pub fn read(message: &Message<'a>) -> Result<Self, Incomplete> {
-        let parts = Parts::of(message);
-        let method = required(parts.method, Part::Method)?;
-        let target = match (parts.url, parts.path) {
-            (None, Some(_)) => RequestTarget::from_path(
-                required(parts.path, Part::Target)?,
-                parts.query.and_then(|query| query.as_bytes()).unwrap_or_default(),
-            ),
-            (url, _) => RequestTarget::from_url(required(url, Part::Target)?),
+    /// What is wrong with the message's bytes; no message follows.
+    #[inline]
+    pub fn next(messages: &mut Messages<'a>) -> Option<Result<Told<'a>, spop_proto::Error>> {
+        let mut parts = Parts::new();
+        let message = messages.next_with(|name, value| parts.take(name, value))?;
+        Some(message.map(|message| (message.name, Self::of(&parts, message))))
+    }
+
+    #[inline]
+    fn of(parts: &Parts<'a>, message: Message<'a>) -> Result<Self, Incomplete> {
+        let needed = |value: Result<_, _>, part| value.map_err(|cause| Incomplete { part, cause });
+        let method = needed(parts.method, Part::Method)?;
+        let absent = |part| matches!(part, Err(Cause::Absent));
+        let target = if absent(parts.url) && !absent(parts.path) {
+            let path = needed(parts.path, Part::Target)?;
+            RequestTarget::from_path(path, parts.query.unwrap_or_default())
+        } else {
+            RequestTarget::from_url(needed(parts.url, Part::Target)?)
         };
-        let headers = match required(parts.headers, Part::Headers)? {
-            bytes if matches!(parts.headers, Some(Value::String(_))) => Headers::Text(bytes),
-            bytes => Headers::Block(bytes),
-        };
-        let version = match parts.version.and_then(|version| version.as_bytes()) {
-            Some(b"1.0") => Version::Http10,
-            Some(bytes) if bytes.starts_with(b"2") || bytes.starts_with(b"3") => Version::Later,
+        let headers = needed(parts.headers, Part::Headers)?;
+        let headers =
+            if parts.headers_text { Headers::Text(headers) } else { Headers::Block(headers) };
+        let version = match parts.version {
+            Ok(b"1.0") => Version::Http10,
+            Ok([b'2' | b'3', ..]) => Version::Later,
             _ => Version::Http11,
         };
         let body = Body {
-            bytes: parts.body.and_then(|body| body.as_bytes()).unwrap_or_default(),
-            given: parts.body.is_some_and(|body| body.as_bytes().is_some()),
+            bytes: parts.body.unwrap_or_default(),
+            given: parts.body.is_ok(),
             stated_size: parts.body_size.and_then(|size| size.as_u64()),
         };
-        let id = parts.id.and_then(|id| id.as_bytes());
-        Ok(Self { method, target, version, headers, body, id, message: *message })
+        Ok(Self { method, target, version, headers, body, id: parts.id.ok(), message })
     }
-}
-
-fn required<'a>(value: Option<Value<'a>>, part: Part) -> Result<&'a [u8], Incomplete> {
-    let cause = match value {
-        None => Cause::Absent,
-        Some(Value::Null | Value::Bool(_)) => Cause::Lost,
-        Some(value) => match value.as_bytes() {
-            Some(bytes) => return Ok(bytes),
-            None => Cause::WrongType,
-        },
-    };
-    Err(Incomplete { part, cause })
 }
