@@ -16,10 +16,11 @@ pub(crate) const PLANTED: [f64; 9] = [0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1,
 
 fn main() {
     let confidence = Confidence::default();
+    let plan = Plan { quiet: 125, pairs: 10_000, control: 10_000, confidence };
     println!("## Found of what was planted, 10,000 pairs and as many of the control\n");
-    print_recall(&simulate(&Plan { quiet: 125, pairs: 10_000, control: 10_000 }, 400, 1));
+    print_recall(&simulate(&plan, 400, 1));
     println!("\n## Found of what was planted, 10,000 pairs and 1,000 of the control\n");
-    print_recall(&simulate(&Plan { quiet: 125, pairs: 10_000, control: 1_000 }, 400, 2));
+    print_recall(&simulate(&Plan { control: 1_000, ..plan }, 400, 2));
 
     println!("\n## Smallest excess that is found in 95 of 100 runs\n");
     let everywhere = confidence.error_of_look() / 1_000.0;
@@ -88,6 +89,8 @@ pub(crate) struct Plan {
     pub(crate) pairs: u64,
     /// The control's.
     pub(crate) control: u64,
+    /// The confidence that nothing is reported that is not planted.
+    pub(crate) confidence: Confidence,
 }
 
 /// What was found at places of one kind.
@@ -149,7 +152,7 @@ pub(crate) fn simulate(plan: &Plan, runs: u64, seed: u64) -> Counts {
     }
     let mut counts = Counts { kinds, runs, runs_with_false_alarms: 0 };
     let mut draws = Draws { state: seed, tables: HashMap::new() };
-    let error = Confidence::default().error_of_look();
+    let error = plan.confidence.error_of_look();
     for _ in 0..runs {
         for site in &mut sites {
             (site.table, site.ever) = (Table::default(), false);

@@ -13,7 +13,8 @@ const PAIRS: u64 = 10_000;
 const PLACES: f64 = 1_065.0;
 
 fn simulated(runs: u64, seed: u64) -> Counts {
-    simulate(&Plan { quiet: 125, pairs: PAIRS, control: PAIRS }, runs, seed)
+    let confidence = Confidence::default();
+    simulate(&Plan { quiet: 125, pairs: PAIRS, control: PAIRS, confidence }, runs, seed)
 }
 
 /// Whether a difference of a point more than noise can be found: computed, for the level at which a place
@@ -51,6 +52,18 @@ fn noise_is_not_reported_and_differences_are() {
     assert!(found * 100 >= findable * 95, "{found} of {findable}");
 }
 
+/// How often noise is reported in a run, at a confidence so low that it happens: never more often than is
+/// allowed for the looks that were taken. Without the share for each look or each place it would be.
+#[test]
+fn runs_with_a_false_alarm_are_as_rare_as_promised() {
+    let confidence = Confidence::new(0.5).unwrap();
+    let plan = Plan { quiet: 6, pairs: 3_200, control: 3_200, confidence };
+    let counts = simulate(&plan, 400, 3);
+    // 16 of 71 looks: 11 of 100 runs; the standard deviation is 1.6.
+    let runs = counts.runs_with_false_alarms;
+    assert!((4..=60).contains(&runs), "{runs} of {} runs", counts.runs);
+}
+
 /// Where noise is so rare that it can be told at all, a point more is found in 95 of 100 runs; where it is
 /// more frequent, what docs/COMPARISON.md says.
 #[test]
@@ -72,10 +85,41 @@ fn the_documented_excess_is_found() {
     assert!(power(0.5, 0.01, PAIRS, PAIRS, 1e-3) < 0.1);
 }
 
+/// The column "10,000 pairs" of the last table in docs/COMPARISON.md.
+#[test]
+fn the_table_in_the_docs_is_what_is_computed() {
+    let docs = include_str!("../../../docs/COMPARISON.md");
+    let head = "| noise | 1,000 pairs | 10,000 pairs |";
+    let table = docs.split_once(head).expect("the table").1;
+    let percent = |cell: &str| -> f64 {
+        cell.trim().strip_suffix(" %").and_then(|number| number.parse().ok()).expect("a percentage")
+    };
+    let rows: Vec<_> = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<_> = line.split('|').collect();
+            (percent(cells[1]) / 100.0, percent(cells[3]) / 100.0)
+        })
+        .collect();
+    assert_eq!(rows.iter().map(|row| row.0).collect::<Vec<_>>(), NOISE);
+    let bar = Confidence::default().error_of_look() / 1_000.0;
+    for (noise, excess) in rows {
+        // Two digits are given.
+        let chance = power(noise, excess + 5e-5, PAIRS, PAIRS, bar);
+        assert!(chance >= 0.95, "{noise} + {excess}: {chance}");
+        let chance = power(noise, excess * 0.9, PAIRS, PAIRS, bar);
+        assert!(chance < 0.95, "{noise} + nine tenths of {excess}: {chance}");
+    }
+}
+
 /// The computed chance is that of the simulation.
 #[test]
 fn the_computed_chance_is_the_simulated_one() {
-    let counts = simulate(&Plan { quiet: 0, pairs: 1_000, control: 1_000 }, 300, 5);
+    let confidence = Confidence::default();
+    let plan = Plan { quiet: 0, pairs: 1_000, control: 1_000, confidence };
+    let counts = simulate(&plan, 300, 5);
     let bar = |places: f64| Confidence::default().error_of_look() / places;
     for (noise, excess) in [(0.0, 0.02), (0.01, 0.05), (0.1, 0.1), (0.3, 0.1)] {
         let count = counts.of(noise, excess);
