@@ -35,7 +35,14 @@ pub(crate) fn compare(
     let mut names = HashMap::new();
     let named_ours = name(&ours, &mut names);
     let named_theirs = name(&theirs, &mut names);
-    for hunk in hunks(&named_ours, &named_theirs, report.limits.edits) {
+    // Of several ways that are as short it is the same one, whichever text comes first.
+    let edits = report.limits.edits;
+    let found = if ours <= theirs {
+        hunks(&named_ours, &named_theirs, edits)
+    } else {
+        hunks(&named_theirs, &named_ours, edits).into_iter().map(Hunk::turned).collect()
+    };
+    for hunk in found {
         let ours = ours.get(hunk.ours.start..hunk.ours.end).unwrap_or_default();
         let theirs = theirs.get(hunk.theirs.start..hunk.theirs.end).unwrap_or_default();
         for at in 0..ours.len().max(theirs.len()) {
@@ -118,6 +125,12 @@ fn name<'t>(lines: &[&'t [u8]], names: &mut HashMap<&'t [u8], u32>) -> Vec<u32> 
 struct Hunk {
     ours: std::ops::Range<usize>,
     theirs: std::ops::Range<usize>,
+}
+
+impl Hunk {
+    fn turned(self) -> Self {
+        Self { ours: self.theirs, theirs: self.ours }
+    }
 }
 
 /// The parts that differ. When more than `edits` lines would have to go or come, all that is between

@@ -94,11 +94,7 @@ impl<'c> Report<'c> {
             self.excuse(Excuse::User(rule));
             return true;
         }
-        let tolerated = || {
-            let number = |text: &[u8]| std::str::from_utf8(text).ok()?.trim().parse::<f64>().ok();
-            self.rules.tolerates(spot, number(production)?, number(shadow)?)
-        };
-        if let Some(rule) = tolerated() {
+        if let Some(rule) = self.rules.tolerates_texts(spot, production, shadow) {
             self.excuse(Excuse::User(rule));
             return true;
         }

@@ -141,8 +141,10 @@ impl Rules {
     pub(crate) fn of(&self, endpoint: &str) -> Selection<'_> {
         let fits = |(_, rule): &(usize, &Compiled)| glob(&rule.endpoint, endpoint);
         let rules: Vec<_> = self.rules.iter().enumerate().filter(fits).collect();
-        let shapes = rules.iter().any(|(_, rule)| matches!(rule.effect, Effect::Shape(_)));
-        Selection { rules, shapes }
+        let has = |is: fn(&Effect) -> bool| rules.iter().any(|(_, rule)| is(&rule.effect));
+        let shapes = has(|effect| matches!(effect, Effect::Shape(_)));
+        let tolerances = has(|effect| matches!(effect, Effect::Tolerance { .. }));
+        Selection { rules, shapes, tolerances }
     }
 }
 
@@ -220,6 +222,8 @@ pub(crate) struct Selection<'r> {
     rules: Vec<(usize, &'r Compiled)>,
     /// Whether there are rules on the shape of containers.
     shapes: bool,
+    /// Whether there are tolerances.
+    tolerances: bool,
 }
 
 impl Selection<'_> {
@@ -248,6 +252,15 @@ impl Selection<'_> {
             Effect::Shape(shape) if rule.place.is(spot) => Some(shape),
             _ => None,
         })
+    }
+
+    /// The rule by which these two texts are numbers near enough.
+    pub(crate) fn tolerates_texts(&self, spot: Spot<'_>, a: &[u8], b: &[u8]) -> Option<usize> {
+        if !self.tolerances {
+            return None;
+        }
+        let number = |text: &[u8]| std::str::from_utf8(text).ok()?.trim().parse::<f64>().ok();
+        self.tolerates(spot, number(a)?, number(b)?)
     }
 
     /// The rule by which these two numbers are near enough.
