@@ -4,6 +4,9 @@
 #[path = "../../crates/spop-proto/tests/support/agent.rs"]
 #[allow(dead_code)] // the tests of spop-proto use the rest
 mod agent;
+mod comparison;
+
+pub use comparison::comparison;
 
 use std::sync::OnceLock;
 
@@ -299,6 +302,7 @@ mod tests {
             ("header_block", super::header_block),
             ("json_body", super::json_body),
             ("configuration", super::configuration),
+            ("comparison", super::comparison),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
             let mut seeds = 0;

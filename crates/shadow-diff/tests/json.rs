@@ -147,7 +147,7 @@ enum Change {
 /// Changes the document at one place, and tells which, and the kind of what must be found.
 fn change(document: &mut Document, at: Index, change: Change) -> (String, Kind) {
     let mut places = Vec::new();
-    collect(document, "$".to_owned(), &mut Vec::new(), &mut places);
+    collect(document, "$", &mut Vec::new(), &mut places);
     let (place, steps) = places.swap_remove(at.index(places.len()));
     let mut target = document;
     for step in steps {
@@ -200,11 +200,11 @@ fn change(document: &mut Document, at: Index, change: Change) -> (String, Kind) 
 /// All places of a document, with the positions that lead there.
 fn collect(
     document: &Document,
-    place: String,
+    place: &str,
     steps: &mut Vec<usize>,
     places: &mut Vec<(String, Vec<usize>)>,
 ) {
-    places.push((place.clone(), steps.clone()));
+    places.push((place.to_owned(), steps.clone()));
     let inside: Vec<(String, &Document)> = match document {
         Document::List(list) => list.iter().map(|value| ("[]".to_owned(), value)).collect(),
         Document::Object(members) => {
@@ -214,7 +214,7 @@ fn collect(
     };
     for (position, (step, value)) in inside.into_iter().enumerate() {
         steps.push(position);
-        collect(value, format!("{place}{step}"), steps, places);
+        collect(value, &format!("{place}{step}"), steps, places);
         steps.pop();
     }
 }
