@@ -109,7 +109,7 @@ fn compare(criterion: &mut Criterion) {
     for case in cases() {
         assert_eq!(case.compare(&comparer).outcome, case.outcome, "{}", case.name);
         criterion.bench_function(case.name, |bencher| {
-            bencher.iter(|| black_box(case.compare(&comparer)))
+            bencher.iter(|| black_box(case.compare(&comparer)));
         });
     }
 }

@@ -131,7 +131,7 @@ fn decoded(
     if a.family != b.family && !(a.family.has_lines() && b.family.has_lines()) {
         let (ours, theirs) = (shown("", a.family, &ours), shown("", b.family, &theirs));
         described(Kind::Type, &ours, &theirs, report);
-        return Ok(Examined::Hash);
+        return Ok(Examined::Type);
     }
     if a.family == Family::Bytes {
         hash(&ours, &theirs, report);
@@ -156,12 +156,12 @@ fn decoded(
         (Err(Unreadable::Malformed), Ok(_)) => {
             let (ours, theirs) = (shown("no ", a.family, &ours), shown("", b.family, &theirs));
             described(Kind::Type, &ours, &theirs, report);
-            Ok(Examined::Structure)
+            Ok(Examined::Type)
         }
         (Ok(_), Err(Unreadable::Malformed)) => {
             let (ours, theirs) = (shown("", a.family, &ours), shown("no ", b.family, &theirs));
             described(Kind::Type, &ours, &theirs, report);
-            Ok(Examined::Structure)
+            Ok(Examined::Type)
         }
         (Err(Unreadable::TooComplex), Err(Unreadable::TooComplex)) => {
             Err(Reason::TooComplex(Side::Both))

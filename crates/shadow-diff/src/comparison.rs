@@ -44,6 +44,8 @@ pub enum Examined {
     Lines,
     /// By length and hash.
     Hash,
+    /// By what they are: one is JSON, say, and the other is not.
+    Type,
     /// Not, because a rule ignores them.
     Ignored,
     /// Not, or by their sizes alone.

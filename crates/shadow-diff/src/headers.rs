@@ -33,6 +33,10 @@ const SETS: &[&[u8]] = &[
 ];
 /// Headers with parameters behind semicolons: their order and case mean nothing.
 const PARAMETERS: &[&[u8]] = &[b"content-type", b"strict-transport-security", b"keep-alive"];
+/// Headers that Connection may name.
+const MAX_NAMED: usize = 32;
+/// Attributes of a cookie that are compared.
+const MAX_ATTRIBUTES: usize = 32;
 /// Characters of a cookie's name that are shown.
 const MAX_NAME: usize = 64;
 
@@ -98,6 +102,7 @@ fn is_named_by_connection(headers: Headers<'_>, name: &[u8]) -> bool {
     let values = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
     values
         .flat_map(|(_, value)| value.split(|&byte| byte == b','))
+        .take(MAX_NAMED)
         .any(|word| word.trim_ascii().eq_ignore_ascii_case(name))
 }
 
@@ -257,6 +262,7 @@ impl<'h> Cookie<'h> {
         let mut attributes: Vec<_> = parts
             .map(halves)
             .filter(|(name, _)| !name.is_empty())
+            .take(MAX_ATTRIBUTES)
             .map(|(name, value)| (name.to_ascii_lowercase(), value))
             .collect();
         attributes.sort_unstable();

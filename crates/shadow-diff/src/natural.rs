@@ -90,6 +90,11 @@ const RULES: &[NaturalRule] = &[
         about: "values that are made to be guessed by nobody: nonces in Content-Security-Policy and \
                 HTML, members and form fields named csrf, xsrf, nonce, authenticity_token",
     },
+    NaturalRule {
+        name: "float",
+        about: "two JSON numbers with a fraction or an exponent that are the same 64-bit float, \
+                written with other digits",
+    },
     NaturalRule { name: "boundary", about: "the boundary of a multipart Content-Type" },
 ];
 
@@ -112,6 +117,7 @@ pub(crate) enum Nature {
     Uuid,
     TimeId,
     Nonce,
+    Float,
     Boundary,
 }
 
@@ -312,6 +318,21 @@ impl Natural {
         self.on(nature)
     }
 
+    /// The rule that excuses two JSON numbers of other values.
+    pub(crate) fn numbers(&self, production: &[u8], shadow: &[u8]) -> Option<Nature> {
+        // Whole numbers are exact in most languages, even if they do not fit a float.
+        let float = |text: &[u8]| -> Option<f64> {
+            let whole = text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+            if whole || text.len() > 64 {
+                None
+            } else {
+                std::str::from_utf8(text).ok()?.parse().ok()
+            }
+        };
+        let (a, b) = (float(production)?, float(shadow)?);
+        (a == b && a.is_finite() && a != 0.0).then(|| self.on(Nature::Float))?
+    }
+
     /// The rule that excuses two values, both text or both numbers, which differ at this place.
     pub(crate) fn values(
         &self,
@@ -417,8 +438,8 @@ impl Natural {
             let (word_b, rest_b) = next_word(b, &is_word);
             (a, b) = (rest_a, rest_b);
             if word_a != word_b {
-                first = first.or(Some(excused(without_stop(word_a), without_stop(word_b))?));
-                excused(without_stop(word_a), without_stop(word_b))?;
+                let nature = excused(without_stop(word_a), without_stop(word_b))?;
+                first = first.or(Some(nature));
             }
         }
         first

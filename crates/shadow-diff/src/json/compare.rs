@@ -47,6 +47,11 @@ impl<'d> Walk<'_, 'd, '_> {
             _ if self.same_scalars(ours, theirs) => {}
             _ => {
                 let (a, b) = (self.production.value(ours), self.shadow.value(theirs));
+                if ours.kind == Type::Number {
+                    if let Some(nature) = self.report.natural.numbers(&a, &b) {
+                        return self.report.excuse_naturally(nature);
+                    }
+                }
                 if !self.report.settles(Spot::Body(&self.path), &a, &b) {
                     self.add(Kind::Value, Some(p), Some(s));
                 }
@@ -391,7 +396,11 @@ impl<'d> Walk<'_, 'd, '_> {
         ours.kind == theirs.kind && a.len() == b.len() && self.report.step(a.len() / 1024) && a == b
     }
 
-    fn same_scalars(&self, ours: &Node, theirs: &Node) -> bool {
+    fn same_scalars(&mut self, ours: &Node, theirs: &Node) -> bool {
+        let length = self.production.raw(ours).len() + self.shadow.raw(theirs).len();
+        if !self.report.step(length / 64) {
+            return false;
+        }
         match (ours.kind, theirs.kind) {
             (Type::String, Type::String) => self.production.same_string(ours, self.shadow, theirs),
             (Type::Number, Type::Number) => {

@@ -116,6 +116,22 @@ fn nonces_are_known_by_what_stands_beside_them() {
 }
 
 #[test]
+fn spellings_of_one_float_are_excused() {
+    let numbers = |a: &str, b: &str| natural().numbers(a.as_bytes(), b.as_bytes()).is_some();
+    assert!(numbers("0.1", "0.1000000000000000055511151231257827"));
+    assert!(numbers("1.1", "1.1000000000000001"));
+    for (a, b) in [
+        ("0.1", "0.2"),
+        ("9007199254740993", "9007199254740992"),
+        ("9007199254740993", "9007199254740992.0"),
+        ("1e400", "1e500"),
+        ("1e-400", "1e-500"),
+    ] {
+        assert!(!numbers(a, b), "{a} {b}");
+    }
+}
+
+#[test]
 fn a_rule_can_be_switched_off() {
     let rules = NaturalRules::without(["uuid", "date"]).unwrap();
     let natural = Natural::new(rules, UNIX_EPOCH);
