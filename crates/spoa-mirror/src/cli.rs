@@ -12,9 +12,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::admin::{self, AdminAddress};
 use crate::config::{
-    AdminConfig, AgentConfig, Config, CopyLines, HttpVersion, Limits, ListenAddress, LocalEnd,
-    LogConfig, LogFile, LogFormat, Marker, MirrorUrl, TargetConfig, TlsConfig, TruncatedBody,
-    parse_ports, parse_size, parse_time,
+    AdminConfig, AgentConfig, ComparisonConfig, Config, CopyLines, HttpVersion, Limits,
+    ListenAddress, LocalEnd, LogConfig, LogFile, LogFormat, Marker, MirrorUrl, TargetConfig,
+    TlsConfig, TruncatedBody, parse_ports, parse_size, parse_time,
 };
 
 pub use file::Loaded;
@@ -339,6 +339,7 @@ impl AgentArgs {
                 ack_unset_var: self.ack_unset_var,
             },
             targets,
+            comparison: ComparisonConfig::default(),
             marker,
             log: LogConfig {
                 file: self

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod ceiling;
 mod check;
 pub mod cli;
+pub mod comparison;
 pub mod config;
 pub mod control;
 mod date;

@@ -8,14 +8,15 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use spop_proto::{Connection as Protocol, Error, Event, Notify, Status};
+use spop_proto::{Connection as Protocol, Error, Event, Message, Notify, Status};
 use tokio::time::{timeout, timeout_at};
 use tracing::{debug, warn};
 
 use super::engines;
+use super::lineup::Active;
 use super::stream::{Accepted, Stream};
 use super::worker::Worker;
-use crate::exchange::{Completeness, Exchange, Facts};
+use crate::exchange::{Completeness, Exchange, Facts, Production};
 use crate::policy::Request;
 use crate::survive::{caught, caught_future};
 
@@ -290,6 +291,8 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
         worker.tally.borrow_mut().messages += 1;
         let exchange = match exchange {
             Ok(exchange) => exchange,
+            // An answer that comes by itself, to a request that another message held.
+            Err(_) if late_answer(worker, &active, &message) => continue,
             Err(incomplete) => {
                 worker.tally.borrow_mut().incomplete += 1;
                 worker.report_incomplete(name, incomplete);
@@ -301,15 +304,35 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
         let completeness = facts.as_ref().map_or(Completeness::Complete, |facts| {
             exchange.body.completeness(facts, notify.payload_len(), frame_limit)
         });
-        let request = Request::new(&exchange, facts, completeness, worker.chance.draw());
+        let opened = active.intake.as_ref().and_then(|intake| {
+            let number = (worker.number, worker.tally.borrow().requests);
+            intake.open(Production::read(&message), exchange.id, number)
+        });
+        let mut request = Request::new(&exchange, facts, completeness, worker.chance.draw());
+        request.opened = opened.as_ref();
         for target in &active.targets {
             // A defect must cost one copy, not the connection and all the requests that wait on it.
             if caught(|| target.offer(&request)).is_none() {
                 target.count_panic();
             }
         }
+        if let Some(opened) = opened {
+            opened.seal();
+        }
     }
     Ok(())
+}
+
+/// Takes a message that holds production's answer and no request; whether it is one.
+fn late_answer(worker: &Worker, active: &Active, message: &Message<'_>) -> bool {
+    let Some(production) = Production::read(message).filter(|answer| !answer.with_request) else {
+        return false;
+    };
+    worker.tally.borrow_mut().answers += 1;
+    if let Some(intake) = &active.intake {
+        intake.late(&production);
+    }
+    true
 }
 
 #[cfg(test)]

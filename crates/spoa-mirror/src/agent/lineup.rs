@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::comparison::Intake;
 use crate::config::Marker;
 use crate::outcome::Tally;
 use crate::target::{self, Target};
@@ -29,12 +30,16 @@ pub struct Route {
     pub marker: Marker,
     /// The targets, in the order of the configuration.
     pub targets: Vec<TargetPlan>,
+    /// Takes what is to be compared, when any target's answers are.
+    pub intake: Option<Arc<Intake>>,
 }
 
 /// The targets that take requests; for the length of one NOTIFY they stay the same.
 pub(super) struct Active {
     pub(super) marker: Option<String>,
     pub(super) targets: Vec<Rc<Target>>,
+    /// Takes what is to be compared, when any target's answers are.
+    pub(super) intake: Option<Arc<Intake>>,
 }
 
 /// All targets of one worker, and what was counted for those that are gone.
@@ -49,7 +54,7 @@ pub(super) struct Lineup {
 
 impl Lineup {
     pub(super) fn new(route: &Route, context: Rc<target::Context>) -> Self {
-        let active = Active { marker: None, targets: Vec::new() };
+        let active = Active { marker: None, targets: Vec::new(), intake: None };
         let lineup = Self {
             context,
             active: RefCell::new(Rc::new(active)),
@@ -80,7 +85,11 @@ impl Lineup {
                 )
             })
         });
-        let active = Active { marker: route.marker.name.clone(), targets: targets.collect() };
+        let active = Active {
+            marker: route.marker.name.clone(),
+            targets: targets.collect(),
+            intake: route.intake.clone(),
+        };
         for target in &old.targets {
             if !active.targets.iter().any(|kept| Rc::ptr_eq(kept, target)) {
                 target.wind_down();

@@ -272,6 +272,8 @@ pub(super) struct Worker {
     pub(super) settings: Settings,
     pub(super) lineup: Lineup,
     pub(super) chance: Chance,
+    /// From 1.
+    pub(super) number: usize,
     /// Where HAProxy's bytes are read into.
     pub(super) scratch: RefCell<Box<[u8]>>,
     pub(super) tally: RefCell<SpopTally>,
@@ -329,6 +331,7 @@ impl Worker {
             settings: plan.settings.clone(),
             lineup: Lineup::new(&plan.route, Rc::clone(&context)),
             chance: Chance::new(),
+            number,
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             tally: RefCell::default(),
             engines,

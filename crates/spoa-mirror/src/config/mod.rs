@@ -1,6 +1,7 @@
 //! What the program is to do, checked: the command line or the configuration file is turned into
 //! this, and everything else reads only this.
 
+mod comparison;
 pub mod file;
 mod secret;
 mod target;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use comparison::{Compare, ComparisonConfig};
 pub use secret::Secret;
 pub use target::{
     Adaptive, Authorization, Breaker, CertificateFiles, Connections, Cookies, DropWhich,
@@ -35,6 +37,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// Where copies go. Without any, the agent only acknowledges.
     pub targets: Vec<TargetConfig>,
+    /// What is compared of answers.
+    pub comparison: ComparisonConfig,
     /// How copies are told from originals.
     pub marker: Marker,
     /// Logs.
@@ -86,6 +90,7 @@ impl Default for Config {
             agent: AgentConfig::default(),
             admin: AdminConfig::default(),
             targets: Vec::new(),
+            comparison: ComparisonConfig::default(),
             marker: Marker::default(),
             log: LogConfig::default(),
             monitor_interval: Duration::from_secs(5),

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::comparison::Compare;
 use super::secret::Secret;
 use super::text::{JsonPath, Pattern, Template};
 use super::units::{Rate, Share};
@@ -49,6 +50,8 @@ pub struct TargetConfig {
     pub timeout: Duration,
     /// An answer is read up to this many bytes, head and body; then its connection is closed.
     pub max_answer: u64,
+    /// Whether its answers are compared with production's.
+    pub compare: Compare,
     /// How the target's certificate is verified, and what it is shown.
     pub tls: TlsConfig,
     /// The local end of connections.
@@ -438,6 +441,7 @@ impl TargetConfig {
             connect_timeout: Duration::from_secs(10),
             timeout: Duration::from_secs(10),
             max_answer: 1 << 20,
+            compare: Compare::No,
             tls: TlsConfig::default(),
             local: LocalEnd::default(),
             connections: Connections::default(),

@@ -129,6 +129,13 @@ impl Share {
         self.millionths
     }
 
+    /// Whether something whose place among all is this, of 2^64 evenly spread ones, is in the share.
+    #[inline]
+    #[must_use]
+    pub fn includes(self, place: u64) -> bool {
+        (u128::from(place) * u128::from(Self::ALL.millionths)) >> 64 < u128::from(self.millionths)
+    }
+
     /// In percent.
     #[must_use]
     pub fn as_percent(self) -> f64 {

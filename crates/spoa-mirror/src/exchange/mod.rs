@@ -6,6 +6,7 @@
 
 mod body;
 mod headers;
+mod production;
 mod target;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use spop_proto::{Message, Messages, Value};
 
 pub use body::{Body, Completeness};
 pub use headers::{Facts, HeaderError, Headers, is_framing, is_token};
+pub use production::Production;
 pub use target::RequestTarget;
 
 /// One HTTP request as HAProxy saw it.

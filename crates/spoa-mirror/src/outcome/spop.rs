@@ -21,6 +21,8 @@ pub struct SpopTally {
     pub messages: u64,
     /// Messages that hold a whole request: what each target receives.
     pub requests: u64,
+    /// Messages that hold production's answer to a request that another message held.
+    pub answers: u64,
     /// Messages that lack what a copy needs.
     pub incomplete: u64,
     /// Fragmented frames that HAProxy gave up.
@@ -82,6 +84,7 @@ impl SpopTally {
         self.notifies += other.notifies;
         self.messages += other.messages;
         self.requests += other.requests;
+        self.answers += other.answers;
         self.incomplete += other.incomplete;
         self.aborted += other.aborted;
         self.protocol_errors.add(&other.protocol_errors);
@@ -102,6 +105,7 @@ impl SpopTally {
             "notifies": self.notifies,
             "messages": self.messages,
             "requests": self.requests,
+            "answers": self.answers,
             "incomplete": self.incomplete,
             "aborted": self.aborted,
             "protocol_errors": self.protocol_errors.total(),

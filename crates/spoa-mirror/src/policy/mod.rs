@@ -6,6 +6,7 @@ pub mod rewrite;
 pub mod sample;
 pub mod view;
 
+use crate::comparison::Opened;
 use crate::config::{Marker, Share, TargetConfig, TruncatedBody};
 use crate::exchange::{Completeness, Exchange, Facts, HeaderError};
 use crate::outcome::DropReason;
@@ -15,7 +16,6 @@ use sample::Sampler;
 use view::View;
 
 /// A request that targets are asked about, with what is found out once for all of them.
-#[derive(Debug)]
 pub struct Request<'a> {
     /// What HAProxy told us.
     pub exchange: Exchange<'a>,
@@ -25,6 +25,8 @@ pub struct Request<'a> {
     pub completeness: Completeness,
     /// The request as rules look at it.
     pub view: View<'a>,
+    /// There when answers to it are to be compared.
+    pub opened: Option<&'a Opened<'a>>,
     /// A random number, see [`Chance`](sample::Chance).
     pub draw: u64,
 }
@@ -38,7 +40,14 @@ impl<'a> Request<'a> {
         completeness: Completeness,
         draw: u64,
     ) -> Self {
-        Self { exchange: *exchange, facts, completeness, view: View::new(exchange), draw }
+        Self {
+            exchange: *exchange,
+            facts,
+            completeness,
+            view: View::new(exchange),
+            opened: None,
+            draw,
+        }
     }
 }
 

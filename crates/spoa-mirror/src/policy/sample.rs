@@ -52,8 +52,7 @@ impl Sampler {
     }
 
     fn includes(&self, share: Share, key: &[u8]) -> bool {
-        let place = u128::from(xxh3_64_with_seed(key, self.seed));
-        (place * u128::from(Share::ALL.millionths())) >> 64 < u128::from(share.millionths())
+        share.includes(xxh3_64_with_seed(key, self.seed))
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::recording::Recording;
+use crate::comparison::End;
 use crate::outcome::{Answer, Failure};
 
 /// The end of a copy that was sent.
@@ -21,11 +23,29 @@ pub(super) struct Settled {
     /// From the first byte sent to the first received; zero when it has failed.
     pub(super) first_byte: Duration,
     pub(super) version: &'static str,
+    /// The answer, when it is to be compared.
+    pub(super) recording: Option<Box<Recording>>,
     /// What else is known of a failure.
     pub(super) detail: String,
 }
 
 impl Settled {
+    /// How it ended, as comparison sees it.
+    pub(super) fn end(&mut self) -> End {
+        match (self.result, self.recording.take()) {
+            (Ok(Answer::Unparsable), _) => End::Failed(Failure::IncompleteAnswer, self.time),
+            (Ok(_), Some(recording)) => End::Answered(Box::new(recording.end(
+                self.status,
+                self.cut,
+                self.first_byte,
+                self.time,
+            ))),
+            // Nothing was recorded that could be compared.
+            (Ok(_), None) => End::Dropped,
+            (Err(failure), _) => End::Failed(failure, self.time),
+        }
+    }
+
     pub(super) fn failed(failure: Failure, time: Duration) -> Self {
         Self {
             result: Err(failure),
@@ -36,6 +56,7 @@ impl Settled {
             time,
             first_byte: Duration::ZERO,
             version: "HTTP/1.1",
+            recording: None,
             detail: String::new(),
         }
     }

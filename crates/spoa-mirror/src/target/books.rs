@@ -15,8 +15,8 @@ use crate::outcome::{Answer, DropClass, DropReason, Failure, Fault};
 
 impl Target {
     /// A copy came to its end.
-    pub(super) fn settle(self: &Rc<Self>, copy: &mut Copy, settled: &Settled) {
-        self.learn(copy, settled);
+    pub(super) fn settle(self: &Rc<Self>, copy: &mut Copy, mut settled: Settled) {
+        self.learn(copy, &settled);
         copy.flight = None;
         self.state.borrow_mut().tally.request_bytes += settled.sent;
         match settled.result {
@@ -30,7 +30,12 @@ impl Target {
             }
             Err(failure) => self.count_failure(failure, &settled.detail),
         }
-        self.log_copy(copy, settled);
+        self.log_copy(copy, &settled);
+        if let Some(ticket) = copy.ticket.take() {
+            let end = settled.end();
+            let asked = copy.asked(ticket.max_body());
+            ticket.settle(asked, end);
+        }
     }
 
     /// Tells the limits how a copy ended.

@@ -131,6 +131,9 @@ impl Connection {
             return Err(copy);
         }
         state.reader.begin(copy.is_head(), config.max_answer);
+        if let Some(ticket) = &copy.ticket {
+            state.reader.record(ticket.max_body());
+        }
         let mut under_way = UnderWay { copy, written: 0, started: now, first_byte: None };
         let written = self.write(&mut under_way);
         if let Err(error) = written {
@@ -257,7 +260,7 @@ pub(super) async fn run(target: Rc<Target>, connection: Rc<Connection>, mut read
         settled.status = connection.state.borrow().reader.answered().status;
         settled.sent = under_way.written as u64;
         settled.detail = detail;
-        target.survive(|| target.settle(&mut under_way.copy, &settled));
+        target.survive(|| target.settle(&mut under_way.copy, settled));
     }
     target.survive(|| target.forget(&connection));
     if failure == Failure::Internal {
@@ -317,7 +320,7 @@ fn poll(
         match read {
             Read::More => {}
             Read::Settled { mut copy, settled, keep_alive } => {
-                target.settle(&mut copy, &settled);
+                target.settle(&mut copy, settled);
                 let mut state = connection.state.borrow_mut();
                 let now = Instant::now();
                 state.idle_since = now;
@@ -454,7 +457,8 @@ fn answer_bytes(connection: &Connection, bytes: &[u8]) -> Read {
         Progress::Unparsable => (false, false, true),
     };
     let Some(under_way) = under_way.take() else { return Read::More };
-    let settled = answer(&under_way, answered, time, cut, unparsable);
+    let mut settled = answer(&under_way, answered, time, cut, unparsable);
+    settled.recording = reader.recording();
     Read::Settled { copy: under_way.copy, settled, keep_alive }
 }
 
@@ -475,6 +479,7 @@ fn answer(
         time,
         first_byte: under_way.first_byte.unwrap_or(time),
         version: "HTTP/1.1",
+        recording: None,
         detail: String::new(),
     }
 }
@@ -490,11 +495,13 @@ fn at_end(target: &Rc<Target>, connection: &Connection) -> Failure {
         End::Incomplete => Failure::IncompleteAnswer,
         End::Whole => {
             let answered = state.reader.answered();
+            let recording = state.reader.recording();
             if let Some(mut under_way) = state.under_way.take() {
                 drop(state);
                 let time = under_way.started.elapsed();
-                let settled = answer(&under_way, answered, time, false, false);
-                target.settle(&mut under_way.copy, &settled);
+                let mut settled = answer(&under_way, answered, time, false, false);
+                settled.recording = recording;
+                target.settle(&mut under_way.copy, settled);
             }
             Failure::Closed
         }

@@ -16,6 +16,7 @@ use tokio::time::{sleep_until, timeout, timeout_at};
 
 use super::answer::Settled;
 use super::keep::Keep;
+use super::recording::Recording;
 use super::{Copy, Target};
 use crate::outcome::{Answer, DropReason, Failure};
 use crate::survive::caught_future;
@@ -180,7 +181,7 @@ pub(super) fn send(target: &Rc<Target>, connection: &Rc<Connection>, mut copy: C
         if !usable {
             target.retire_h2(&connection);
         }
-        target.survive(|| target.settle(&mut copy, &settled));
+        target.survive(|| target.settle(&mut copy, settled));
         target.survive(|| target.pump());
     });
 }
@@ -222,7 +223,16 @@ async fn exchange(
     connection.peer.heard();
     let status = response.status().as_u16();
     let limit = target.shared.config.max_answer;
-    let (received, cut) = match drain(response.into_body(), limit, &connection.peer).await {
+    let (head, body) = response.into_parts();
+    let mut recording = copy.ticket.as_ref().map(|ticket| {
+        let mut recording = Box::new(Recording::new(ticket.max_body()));
+        for (name, value) in &head.headers {
+            recording.header(name.as_str().as_bytes(), value.as_bytes());
+        }
+        recording
+    });
+    let drained = drain(body, limit, &connection.peer, recording.as_deref_mut()).await;
+    let (received, cut) = match drained {
         Ok(drained) => drained,
         Err(_) => {
             let mut settled = failed(Failure::IncompleteAnswer, started);
@@ -239,18 +249,27 @@ async fn exchange(
         time: started.elapsed(),
         first_byte,
         version: "HTTP/2",
+        recording,
         detail: String::new(),
     })
 }
 
-/// Reads a body up to `limit` and throws it away; gives its length and whether it was cut. Dropping
+/// Reads a body up to `limit`, and throws away what is not recorded; gives its length and whether it was cut. Dropping
 /// the stream resets it.
-async fn drain(mut body: RecvStream, limit: u64, peer: &Peer) -> Result<(u64, bool), h2::Error> {
+async fn drain(
+    mut body: RecvStream,
+    limit: u64,
+    peer: &Peer,
+    mut recording: Option<&mut Recording>,
+) -> Result<(u64, bool), h2::Error> {
     let mut received = 0u64;
     while let Some(data) = body.data().await {
         let data = data?;
         peer.heard();
         received += data.len() as u64;
+        if let Some(recording) = &mut recording {
+            recording.body(&data);
+        }
         if received > limit {
             return Ok((received, true));
         }

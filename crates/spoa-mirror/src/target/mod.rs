@@ -17,6 +17,7 @@ mod live;
 pub mod plan;
 mod pool;
 mod queue;
+pub mod recording;
 pub mod request;
 pub mod resolve;
 pub mod response;
@@ -25,12 +26,14 @@ mod tls;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use slab::Slab;
 
+use crate::comparison::{Asked, Ticket};
 use crate::log::{CopyLog, RequestId, Throttle};
 use crate::outcome::{DropReason, Failure, Tally};
 use crate::policy::{self, Approval, Request, Rules};
@@ -92,6 +95,8 @@ struct Copy {
     id: Option<Box<RequestId>>,
     /// Leave of the circuit breaker, where there is one.
     pass: Option<Pass>,
+    /// There when its answer is to be compared.
+    ticket: Option<Ticket>,
     /// There while the copy is under way.
     flight: Option<Flight>,
 }
@@ -102,6 +107,19 @@ impl Copy {
     fn defect(&self, name: &str) {
         let wanted = self.bytes.get(self.layout.method.clone()) == Some(name.as_bytes());
         assert!(!wanted, "a defect that a test wants");
+    }
+
+    /// The copy as comparison remembers it, with up to `max_body` bytes of its body.
+    fn asked(&self, max_body: usize) -> Asked {
+        let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
+        let body = part(&self.layout.body);
+        Asked {
+            method: part(&self.layout.method).into(),
+            target: part(&self.layout.target).into(),
+            headers: part(&self.layout.headers).into(),
+            body: body.get(..max_body).unwrap_or(body).into(),
+            body_len: body.len() as u64,
+        }
     }
 
     fn is_head(&self) -> bool {
@@ -257,7 +275,13 @@ impl Target {
         };
         let logged = request.exchange.id.filter(|_| self.context.log.borrow().is_on());
         let id = logged.map(|id| Box::new(RequestId::new(id)));
-        let mut copy = Copy { bytes, layout, since: now, resent: 0, id, pass, flight: None };
+        let ticket = shared
+            .compared
+            .as_ref()
+            .zip(request.opened)
+            .map(|(as_what, opened)| opened.ticket(as_what));
+        let mut copy =
+            Copy { bytes, layout, since: now, resent: 0, id, pass, ticket, flight: None };
         #[cfg(test)]
         copy.defect("DEFECT");
         while let Some(ready) = idle {

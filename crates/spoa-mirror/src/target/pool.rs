@@ -213,7 +213,7 @@ impl Target {
                 if let Some(mut copy) = self.next_copy(Instant::now()) {
                     let mut settled = Settled::failed(error.failure, Duration::ZERO);
                     settled.detail = error.detail;
-                    self.settle(&mut copy, &settled);
+                    self.settle(&mut copy, settled);
                 }
             }
         }

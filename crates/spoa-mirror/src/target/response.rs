@@ -1,6 +1,8 @@
 //! Reads an HTTP/1 answer as it comes (RFC 9112): finds its end, keeps its status, and throws the
 //! rest away. Bytes in, progress out; no I/O.
 
+use super::recording::Recording;
+
 /// What is known of an answer so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answered {
@@ -81,6 +83,8 @@ pub struct ResponseReader {
     /// Bytes that may still come.
     left: u64,
     answered: Answered,
+    /// The answer itself, when it is wanted.
+    recording: Option<Box<Recording>>,
 }
 
 impl Default for ResponseReader {
@@ -101,6 +105,7 @@ impl ResponseReader {
             keep_alive: false,
             left: 0,
             answered: Answered::default(),
+            recording: None,
         }
     }
 
@@ -114,6 +119,24 @@ impl ResponseReader {
         self.keep_alive = false;
         self.left = limit;
         self.answered = Answered::default();
+        self.recording = None;
+    }
+
+    /// Keeps the answer that is expected, with up to `max_body` bytes of its body.
+    pub fn record(&mut self, max_body: usize) {
+        self.recording = Some(Box::new(Recording::new(max_body)));
+    }
+
+    /// What was kept of the answer.
+    pub fn recording(&mut self) -> Option<Box<Recording>> {
+        self.recording.take()
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        self.answered.body += bytes.len() as u64;
+        if let Some(recording) = &mut self.recording {
+            recording.body(bytes);
+        }
     }
 
     /// What is known of the answer.
@@ -173,7 +196,7 @@ impl ResponseReader {
                 }
                 State::Length(left) => {
                     let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                    self.answered.body += taken as u64;
+                    self.body(&rest[..taken]);
                     at += taken;
                     let left = left - taken as u64;
                     if left > 0 {
@@ -184,7 +207,7 @@ impl ResponseReader {
                 }
                 State::ChunkData(left) => {
                     let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                    self.answered.body += taken as u64;
+                    self.body(&rest[..taken]);
                     at += taken;
                     let left = left - taken as u64;
                     if left > 0 {
@@ -195,7 +218,7 @@ impl ResponseReader {
                     self.state = State::ChunkEnd;
                 }
                 State::UntilClose => {
-                    self.answered.body += rest.len() as u64;
+                    self.body(rest);
                     return Progress::More;
                 }
                 State::ChunkSize { .. } | State::ChunkEnd | State::Trailer { .. } => {
@@ -257,6 +280,11 @@ impl ResponseReader {
             return Ok(Some(taken));
         }
         let framing = Framing::of(response.headers)?;
+        if let Some(recording) = &mut self.recording {
+            for header in response.headers.iter() {
+                recording.header(header.name.as_bytes(), header.value);
+            }
+        }
         let http11 = response.version == Some(1);
         self.answered.status = status;
         self.keep_alive = status != 101 && if http11 { !framing.close } else { framing.keep_alive };

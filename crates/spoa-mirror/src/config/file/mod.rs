@@ -5,6 +5,7 @@
 //! the keys mean is in `process` and `target` and the modules below it; `reach` finds targets that
 //! no request can get to.
 
+mod comparison;
 mod expand;
 mod limits;
 mod process;
@@ -113,6 +114,7 @@ fn walk(reader: &Reader<'_>, document: &DeTable<'_>) -> Config {
     let mut root = Section::root(reader, document);
     let mut config = Config::default();
     process::read(&mut root, &mut config);
+    comparison::read(&mut root, &mut config.comparison);
     config.targets = target::read_all(&mut root, &config);
     config
 }

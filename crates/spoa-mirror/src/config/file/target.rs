@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::walk::{Place, Section, Value};
 use super::{limits, reach, rewrite, rules, transport};
-use crate::config::{Config, HttpVersion, MirrorUrl, TargetConfig, TruncatedBody};
+use crate::config::{Compare, Config, HttpVersion, MirrorUrl, TargetConfig, TruncatedBody};
 
 /// Targets in a file.
 const MAX_TARGETS: usize = 1000;
@@ -157,6 +157,11 @@ fn read(
         if section.is_none("max-body") { None } else { section.size("max-body", 0, "1024GiB") };
     if let Some(size) = section.size("max-answer", 1024, "1024GiB") {
         target.max_answer = size;
+    }
+    let compare =
+        [("candidate", Compare::Candidate), ("baseline", Compare::Baseline), ("no", Compare::No)];
+    if let Some(compare) = section.word("compare", &compare) {
+        target.compare = compare;
     }
     target.rewrite = rewrite::read(section, &config.marker);
     target.redact = rewrite::read_redact(section, &config.marker);
