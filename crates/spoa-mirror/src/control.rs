@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tracing::{info, warn};
 
 use crate::agent::{Handle, Route, Snapshot, TargetPlan};
+use crate::comparison::Comparing;
 use crate::config::Config;
 use crate::config::file::{self, Report};
 use crate::os::descriptors;
@@ -41,6 +42,8 @@ struct Inner {
 struct State {
     config: Arc<Config>,
     targets: Vec<Planned>,
+    /// There when any target's answers are compared.
+    comparing: Option<Arc<Comparing>>,
     overrides: BTreeMap<String, Overrides>,
     changes: VecDeque<Change>,
     reloads: Reloads,
@@ -164,10 +167,17 @@ pub struct TargetStatus {
 impl Control {
     /// Controls the agent whose workers are `workers`, and which does what `config` says.
     #[must_use]
-    pub fn new(workers: Handle, config: Config, targets: Vec<Planned>, started: Instant) -> Self {
+    pub fn new(
+        workers: Handle,
+        config: Config,
+        targets: Vec<Planned>,
+        comparing: Option<Arc<Comparing>>,
+        started: Instant,
+    ) -> Self {
         let state = State {
             config: Arc::new(config),
             targets,
+            comparing,
             overrides: BTreeMap::new(),
             changes: VecDeque::new(),
             reloads: Reloads::default(),
@@ -320,10 +330,13 @@ impl Control {
             (Arc::clone(&state.config), state.targets.clone())
         };
         let targets = plan::targets(&config, &known).await.inspect_err(|e| self.failed(e))?;
+        let comparing = self.state().comparing.clone();
+        let comparing = Comparing::wanted(&config, comparing).inspect_err(|e| self.failed(e))?;
         let reloaded = compare(&old, &config, &known, &targets);
         let route = Route {
             marker: config.marker.clone(),
             targets: targets.iter().map(|planned| planned.plan.clone()).collect(),
+            intake: comparing.as_ref().map(|comparing| Arc::clone(comparing.intake())),
         };
         {
             let mut state = self.state();
@@ -335,6 +348,7 @@ impl Control {
             }
             state.overrides.retain(|name, _| config.targets.iter().any(|t| t.name == *name));
             state.targets = targets;
+            state.comparing = comparing;
             state.config = Arc::new(in_force(&old, config));
             state.reloads.done += 1;
             state.reloads.last = Some(SystemTime::now());
@@ -432,5 +446,11 @@ fn compare(old: &Config, new: &Config, known: &[Planned], targets: &[Planned]) -
 
 /// What is in force after a change: of what needs a restart, the old.
 fn in_force(old: &Config, new: Config) -> Config {
-    Config { targets: new.targets, marker: new.marker, file: new.file, ..old.clone() }
+    Config {
+        targets: new.targets,
+        comparison: new.comparison,
+        marker: new.marker,
+        file: new.file,
+        ..old.clone()
+    }
 }

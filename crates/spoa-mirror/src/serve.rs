@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use crate::admin;
 use crate::agent::{self, Listener, Plan, Route, Workers};
 use crate::cli::Process;
+use crate::comparison::Comparing;
 use crate::config::{Config, LogFormat};
 use crate::control::{Control, NotReloaded, Status};
 use crate::log::{self, Sink};
@@ -80,11 +81,13 @@ fn serve(
         let targets = plan::targets(&config, &[]).await?;
         let listeners = listeners(&config, sockets).await?;
         let admin = patiently(|| admin::bind(&config.admin)).await?;
+        let comparing = Comparing::wanted(&config, None)?;
         let plan = Plan {
             settings: settings(&config),
             route: Route {
                 marker: config.marker.clone(),
                 targets: targets.iter().map(|planned| planned.plan.clone()).collect(),
+                intake: comparing.as_ref().map(|comparing| Arc::clone(comparing.intake())),
             },
             sink: sink.clone(),
             log: config.log.clone(),
@@ -106,7 +109,7 @@ fn serve(
         if daemon::is_background() {
             daemon::detach().map_err(|error| format!("cannot go into the background: {error}"))?;
         }
-        let control = Control::new(workers.handle(), config.clone(), targets, started);
+        let control = Control::new(workers.handle(), config.clone(), targets, comparing, started);
         // Goes on while the agent drains, and ends with this block.
         let _admin = admin::Server::start(admin, &config.admin, control.clone());
         let mut informing = tokio::task::JoinSet::new();

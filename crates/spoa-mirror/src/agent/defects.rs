@@ -44,6 +44,7 @@ fn start_with(config: TargetConfig) -> (Running, SpopClient) {
         settings: Settings::default(),
         route: Route {
             marker,
+            intake: None,
             targets: vec![TargetPlan { shared: Arc::clone(&shared), tls: None, addresses }],
         },
         sink: Sink::open(&log).unwrap(),

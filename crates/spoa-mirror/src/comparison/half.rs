@@ -6,7 +6,10 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use shadow_diff::{Body, Response};
+
 use crate::config::{Compare, TargetConfig};
+use crate::exchange::Headers;
 use crate::outcome::Failure;
 
 /// Which request it is: a hash of HAProxy's id for it, or a number of ours where one message says
@@ -160,6 +163,27 @@ pub enum Extent {
 }
 
 impl Recorded {
+    /// Names and values of the headers; none where they cannot be read.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&[u8], &[u8])> {
+        let headers = match &self.headers {
+            HeaderBytes::Block(bytes) => Headers::Block(bytes),
+            HeaderBytes::Text(bytes) => Headers::Text(bytes),
+        };
+        headers.iter().map_while(Result::ok).collect()
+    }
+
+    /// The answer as it is compared; `headers` are its [`headers`](Self::headers).
+    #[must_use]
+    pub fn response<'r>(&'r self, headers: &'r [(&'r [u8], &'r [u8])]) -> Response<'r> {
+        let body = match self.extent {
+            Extent::Whole => Body::Whole(&self.body),
+            Extent::Part(total) => Body::Part { bytes: &self.body, total },
+            Extent::Unknown => Body::Unknown,
+        };
+        Response { status: self.status, headers, body }
+    }
+
     /// Bytes that it holds in memory.
     pub(super) fn bytes(&self) -> usize {
         let headers = match &self.headers {

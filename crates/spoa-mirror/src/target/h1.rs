@@ -346,6 +346,7 @@ fn poll(
 }
 
 /// What a read amounts to.
+#[allow(clippy::large_enum_variant, reason = "it is looked at where it was made")]
 enum Read {
     More,
     Settled {

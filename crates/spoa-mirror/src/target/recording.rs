@@ -41,7 +41,7 @@ impl Recording {
 
     /// The answer, which ended so; `cut` says that its rest was not read.
     pub(super) fn end(
-        self: Box<Self>,
+        self,
         status: u16,
         cut: bool,
         head_time: Duration,

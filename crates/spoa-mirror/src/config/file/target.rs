@@ -158,10 +158,16 @@ fn read(
     if let Some(size) = section.size("max-answer", 1024, "1024GiB") {
         target.max_answer = size;
     }
-    let compare =
-        [("candidate", Compare::Candidate), ("baseline", Compare::Baseline), ("no", Compare::No)];
-    if let Some(compare) = section.word("compare", &compare) {
-        target.compare = compare;
+    if let Some(value) = section.get("compare") {
+        target.compare = match (value.node.as_bool(), value.node.as_str()) {
+            (Some(true), _) => Compare::Candidate,
+            (Some(false), _) => Compare::No,
+            (_, Some("baseline")) => Compare::Baseline,
+            _ => {
+                reader.wrong_type(&value, "true, false or \"baseline\"", "compare = true");
+                Compare::No
+            }
+        };
     }
     target.rewrite = rewrite::read(section, &config.marker);
     target.redact = rewrite::read_redact(section, &config.marker);
