@@ -4,9 +4,9 @@
 use serde_json::json;
 
 use crate::config::{
-    Config, HttpVersion, JsonStep, Match, PathStep, Pattern, Piece, TargetConfig, Template,
+    Compare, Config, HttpVersion, JsonStep, Match, PathStep, Pattern, Piece, TargetConfig, Template,
 };
-use crate::{admin, agent, log, os, serve, target};
+use crate::{admin, agent, comparison, log, os, serve, target};
 
 /// The program, its libraries, tables of counters and histograms, in bytes.
 const PROGRAM: u64 = 24 << 20;
@@ -20,6 +20,8 @@ const HTTP2_WINDOW: u64 = 64 << 10;
 const ADMIN_CONNECTION: u64 = 512 << 10;
 /// The compiled form of a regular expression, and what a search by it keeps, each.
 const REGEX: u64 = 1 << 20;
+/// Two bodies decoded (`shadow_diff::Limits`), and their parts: values and lines, with what is between them.
+const COMPARING: u64 = 2 * (8 << 20) + 2 * 500_000 * 64;
 /// What HAProxy's `tune.bufsize` is when nobody set it.
 const USUAL_BUFFER: u64 = 16 * 1024;
 
@@ -92,6 +94,12 @@ impl Ceiling {
         if !config.admin.listen.is_empty() {
             let count = (config.admin.listen.len() * admin::MAX_CONNECTIONS) as u64;
             parts.push(part("connections to the admin API", count, ADMIN_CONNECTION));
+        }
+        if config.targets.iter().any(|target| target.compare != Compare::No) {
+            let halves = config.comparison.memory as u64;
+            parts.push(part("comparison: answers that are held", 1, halves));
+            parts.push(part("comparison: places for them", 1, comparison::FIXED_BYTES as u64));
+            parts.push(part("comparison: work room", 1, COMPARING));
         }
         for target in &config.targets {
             add_target(&mut parts, target, message, workers, share);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tracing::{info, warn};
 
 use crate::agent::{Handle, Route, Snapshot, TargetPlan};
-use crate::comparison::Comparing;
+use crate::comparison::{Comparing, Standing};
 use crate::config::Config;
 use crate::config::file::{self, Report};
 use crate::os::descriptors;
@@ -144,6 +144,8 @@ pub struct Status {
     pub targets: Vec<TargetStatus>,
     /// Targets that a reload took away, and their counters.
     pub removed: BTreeMap<String, Tally>,
+    /// How comparison stands, if any answers are or were compared.
+    pub comparison: Option<Standing>,
     /// The reloads so far.
     pub reloads: Reloads,
     /// Whether it takes leave.
@@ -235,6 +237,7 @@ impl Control {
             targets: targets.collect(),
             removed,
             snapshot,
+            comparison: state.comparing.as_ref().map(|comparing| comparing.standing()),
             reloads: state.reloads.clone(),
             draining: self.is_draining(),
             uptime: self.inner.started.elapsed(),
@@ -251,6 +254,14 @@ impl Control {
     /// From now on the agent takes leave.
     pub fn drain(&self) {
         self.inner.draining.store(true, Relaxed);
+    }
+
+    /// Compares what the workers, who are not there any more, have handed over.
+    pub async fn finish_comparing(&self) {
+        let comparing = self.state().comparing.clone();
+        if let Some(comparing) = comparing {
+            comparing.finish().await;
+        }
     }
 
     /// Whether the agent takes leave.
@@ -336,7 +347,7 @@ impl Control {
         let route = Route {
             marker: config.marker.clone(),
             targets: targets.iter().map(|planned| planned.plan.clone()).collect(),
-            intake: comparing.as_ref().map(|comparing| Arc::clone(comparing.intake())),
+            intake: comparing.as_ref().and_then(|comparing| comparing.configure(&config)),
         };
         {
             let mut state = self.state();

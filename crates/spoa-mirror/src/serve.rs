@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::admin;
 use crate::agent::{self, Listener, Plan, Route, Workers};
 use crate::cli::Process;
-use crate::comparison::Comparing;
+use crate::comparison::{Comparing, Standing};
 use crate::config::{Config, LogFormat};
 use crate::control::{Control, NotReloaded, Status};
 use crate::log::{self, Sink};
@@ -87,7 +87,7 @@ fn serve(
             route: Route {
                 marker: config.marker.clone(),
                 targets: targets.iter().map(|planned| planned.plan.clone()).collect(),
-                intake: comparing.as_ref().map(|comparing| Arc::clone(comparing.intake())),
+                intake: comparing.as_ref().and_then(|comparing| comparing.configure(&config)),
             },
             sink: sink.clone(),
             log: config.log.clone(),
@@ -125,6 +125,7 @@ fn serve(
         tokio::pin!(winding_down);
         tokio::select! {
             last = &mut winding_down => {
+                control.finish_comparing().await;
                 reporter.report(&control.status_of(last));
                 return Ok(());
             }
@@ -281,6 +282,9 @@ impl Reporter<'_> {
             LogFormat::Text => {
                 // Writing to a String does not fail.
                 let _ = writeln!(lines, "counters spop: {spop}");
+                if let Some(comparison) = &status.comparison {
+                    let _ = writeln!(lines, "counters comparison: {comparison}");
+                }
                 for (name, tally) in tallies {
                     let _ = writeln!(lines, "counters target {name}: {tally}");
                 }
@@ -292,6 +296,7 @@ impl Reporter<'_> {
                     "level": "INFO",
                     "message": "counters",
                     "spop": spop.to_json(),
+                    "comparison": status.comparison.as_ref().map(Standing::to_json),
                     "targets": targets,
                 });
                 let _ = writeln!(lines, "{object}");

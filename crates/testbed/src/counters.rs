@@ -13,6 +13,8 @@ pub type Labels = BTreeMap<String, u64>;
 pub struct Tally {
     /// HAProxy's side.
     pub spop: Spop,
+    /// What was compared: `copies`, and what became of them; empty where nothing is.
+    pub comparison: Labels,
     /// In the order of the log.
     pub targets: Vec<Target>,
 }
@@ -29,13 +31,16 @@ impl Tally {
             if let Some(report) = Self::parse_json(line) {
                 reports.push(report);
             } else if let Some(spop) = Spop::parse(line) {
-                reports.push(Self { spop, targets: Vec::new() });
+                reports.push(Self { spop, ..Self::default() });
+            } else if let Some(comparison) = comparison(line) {
+                reports.last_mut().expect("HAProxy's side comes first").comparison = comparison;
             } else if let Some(target) = Target::parse(line) {
                 reports.last_mut().expect("HAProxy's side comes first").targets.push(target);
             }
         }
-        for Self { spop, targets } in &reports {
-            assert_eq!(spop.messages, spop.requests + spop.incomplete, "{spop:?}");
+        for Self { spop, targets, .. } in &reports {
+            let all = spop.requests + spop.answers + spop.incomplete;
+            assert_eq!(spop.messages, all, "{spop:?}");
             targets.iter().for_each(Target::check);
         }
         reports
@@ -49,7 +54,7 @@ impl Tally {
         let spop = Spop::read(|name| line["spop"][name.replace(' ', "_")].as_u64().unwrap());
         let targets = line["targets"].as_object().unwrap();
         let targets = targets.iter().map(|(name, counts)| Target::from_json(name, counts));
-        Some(Self { spop, targets: targets.collect() })
+        Some(Self { spop, targets: targets.collect(), ..Self::default() })
     }
 
     /// The counters of the only target.
@@ -193,6 +198,7 @@ pub struct Spop {
     pub notifies: u64,
     pub messages: u64,
     pub requests: u64,
+    pub answers: u64,
     pub incomplete: u64,
     pub aborted: u64,
     pub protocol_errors: u64,
@@ -204,7 +210,11 @@ impl Spop {
         let counts = line.strip_prefix("counters spop: ")?;
         Some(Self::read(|name| {
             let name = if name == "notifies" { "NOTIFY frames" } else { name };
-            let (_, rest) = counts.split_once(&format!("{name} ")).expect(line);
+            let found = counts.split_once(&format!("{name} "));
+            // There only in the two-message form.
+            let Some((_, rest)) = found.or((name == "answers").then_some(("", "0"))) else {
+                panic!("{name} in {line:?}")
+            };
             let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
             digits.parse().unwrap_or_else(|_| panic!("{name} in {line:?}"))
         }))
@@ -218,11 +228,26 @@ impl Spop {
             notifies: number("notifies"),
             messages: number("messages"),
             requests: number("requests"),
+            answers: number("answers"),
             incomplete: number("incomplete"),
             aborted: number("aborted"),
             protocol_errors: number("protocol errors"),
         }
     }
+}
+
+/// Reads `counters comparison: copies 3 = same 2 + ...`, which must add up; `None` for any other line.
+fn comparison(line: &str) -> Option<Labels> {
+    let (copies, parts) = line.strip_prefix("counters comparison: ")?.split_once(" = ")?;
+    let label = |text: &str| {
+        let (name, number) = text.rsplit_once(' ').expect(line);
+        (name.to_owned(), number.parse::<u64>().expect(line))
+    };
+    let mut labels: Labels = parts.split(" + ").map(label).collect();
+    let copies = label(copies);
+    assert_eq!(copies.1, labels.values().sum::<u64>(), "it does not add up: {line}");
+    labels.insert(copies.0, copies.1);
+    Some(labels)
 }
 
 /// Reads `name 5`.

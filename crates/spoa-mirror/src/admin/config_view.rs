@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::view::time;
 use crate::config::{
-    Authorization, Breaker, CertificateFiles, Config, Cookies, DropWhich, HostRewrite, HttpVersion,
-    Key, Match, PathStep, Pattern, Rate, Redact, RedactPlace, RedactWith, TargetConfig, TlsVersion,
-    TruncatedBody, WithoutKey,
+    Authorization, Breaker, CertificateFiles, Compare, Config, Cookies, DropWhich, HostRewrite,
+    HttpVersion, Key, Match, PathStep, Pattern, Rate, Redact, RedactPlace, RedactWith,
+    TargetConfig, TlsVersion, TruncatedBody, WithoutKey,
 };
 
 const HIDDEN: &str = "[hidden]";
@@ -44,6 +44,12 @@ pub(crate) fn config(config: &Config) -> Value {
             "format": format!("{:?}", config.log.format).to_lowercase(),
             "copies": format!("{:?}", config.log.copies).to_lowercase(),
             "interval": time(config.monitor_interval),
+        },
+        "comparison": {
+            "sample": config.comparison.sample.as_percent(),
+            "wait": time(config.comparison.wait),
+            "memory": config.comparison.memory,
+            "max-body": config.comparison.max_body,
         },
         "target": config.targets.iter().map(target).collect::<Vec<_>>(),
     })
@@ -86,6 +92,11 @@ fn target(target: &TargetConfig) -> Value {
         "breaker": target.breaker.as_ref().map(breaker),
         "timeout": { "connect": time(target.connect_timeout), "total": time(target.timeout) },
         "max-answer": target.max_answer,
+        "compare": match target.compare {
+            Compare::No => json!(false),
+            Compare::Candidate => json!(true),
+            Compare::Baseline => json!("baseline"),
+        },
         "tls": {
             "ca": target.tls.ca.as_ref().map(|path| path.display().to_string()),
             "insecure": target.tls.insecure,

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::error::Problem;
 use super::times::TimesView;
+use crate::comparison::Standing;
 use crate::control::{Change, Reloaded, Reloads, Status, TargetStatus};
 use crate::date::rfc3339;
 use crate::outcome::{SpopTally, Tally};
@@ -34,6 +35,8 @@ pub struct StatusView {
     pub targets: Vec<TargetView>,
     /// Targets that a reload took away, and their counters.
     pub removed: BTreeMap<String, CountersView>,
+    /// What was compared, if any target's answers are or were.
+    pub comparison: Option<ComparisonView>,
     /// The reloads since the start.
     pub reloads: ReloadsView,
 }
@@ -62,6 +65,9 @@ pub struct SpopView {
     pub messages: u64,
     /// Messages that hold a whole request: what each target receives.
     pub requests: u64,
+    /// Messages that hold production's answer to a request that another message held.
+    #[serde(default)]
+    pub answers: u64,
     /// Messages that lack what a copy needs.
     pub incomplete: u64,
     /// Fragmented frames that HAProxy gave up.
@@ -163,6 +169,44 @@ pub struct ReloadsView {
     pub error: Option<String>,
 }
 
+/// What was compared. Copies = pairs of all targets + unpaired + waiting.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct ComparisonView {
+    /// Copies whose answers are to be compared.
+    pub copies: u64,
+    /// Copies under way, or whose end is known and production's answer is not.
+    pub waiting: u64,
+    /// Copies that met no answer of production, by reason: `not-sent`, `without-production`,
+    /// `pushed-out`, `lost`.
+    pub unpaired: BTreeMap<String, u64>,
+    /// Pairs by target: `same`, `different`, `incomparable`, `failed`.
+    pub pairs: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Production's answers to requests that have such copies.
+    pub answers: u64,
+    /// Those of them that met no copy, by reason: `without-shadow`, `pushed-out`, `lost`.
+    pub answers_unpaired: BTreeMap<String, u64>,
+    /// Bytes of answers that are held.
+    pub held_bytes: usize,
+    /// Bytes of answers that may be held.
+    pub memory_bytes: usize,
+}
+
+impl From<&Standing> for ComparisonView {
+    fn from(standing: &Standing) -> Self {
+        let pairs = standing.targets.iter();
+        Self {
+            copies: standing.taken.copies,
+            waiting: standing.waiting_copies(),
+            unpaired: nonzero(standing.unpaired().into_iter()),
+            pairs: pairs.map(|(name, o)| (name.clone(), nonzero(o.counts().into_iter()))).collect(),
+            answers: standing.taken.answers,
+            answers_unpaired: nonzero(standing.answers_unpaired().into_iter()),
+            held_bytes: standing.held,
+            memory_bytes: standing.most_held,
+        }
+    }
+}
+
 /// What a reload did.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReloadedView {
@@ -219,6 +263,7 @@ impl From<&Status> for StatusView {
             spop: (&status.snapshot.spop).into(),
             targets: status.targets.iter().map(Into::into).collect(),
             removed: status.removed.iter().map(|(n, tally)| (n.clone(), tally.into())).collect(),
+            comparison: status.comparison.as_ref().map(Into::into),
             reloads: (&status.reloads).into(),
         }
     }
@@ -233,6 +278,7 @@ impl From<&SpopTally> for SpopView {
             notifies: tally.notifies,
             messages: tally.messages,
             requests: tally.requests,
+            answers: tally.answers,
             incomplete: tally.incomplete,
             aborted: tally.aborted,
             protocol_errors: tally.protocol_errors.total(),

@@ -292,7 +292,7 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
         let exchange = match exchange {
             Ok(exchange) => exchange,
             // An answer that comes by itself, to a request that another message held.
-            Err(_) if late_answer(worker, &active, &message) => continue,
+            Err(_) if late_answer(worker, &active, &message, frame_limit) => continue,
             Err(incomplete) => {
                 worker.tally.borrow_mut().incomplete += 1;
                 worker.report_incomplete(name, incomplete);
@@ -306,7 +306,7 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
         });
         let opened = active.intake.as_ref().and_then(|intake| {
             let number = (worker.number, worker.tally.borrow().requests);
-            intake.open(Production::read(&message), exchange.id, number)
+            intake.open(number, exchange.id, frame_limit, || Production::read(&message))
         });
         let mut request = Request::new(&exchange, facts, completeness, worker.chance.draw());
         request.opened = opened.as_ref();
@@ -324,13 +324,13 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
 }
 
 /// Takes a message that holds production's answer and no request; whether it is one.
-fn late_answer(worker: &Worker, active: &Active, message: &Message<'_>) -> bool {
+fn late_answer(worker: &Worker, active: &Active, message: &Message<'_>, frame_limit: u32) -> bool {
     let Some(production) = Production::read(message).filter(|answer| !answer.with_request) else {
         return false;
     };
     worker.tally.borrow_mut().answers += 1;
     if let Some(intake) = &active.intake {
-        intake.late(&production);
+        intake.late(&production, frame_limit);
     }
     true
 }

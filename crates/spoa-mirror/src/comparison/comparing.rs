@@ -1,14 +1,20 @@
 //! The control plane's side of comparison: a thread of its own that brings halves together and compares.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use shadow_diff::{Comparer, Outcome};
+use shadow_diff::{Body, Comparer, Outcome, Response, ShowAll};
 
 use super::half::{End, Half};
-use super::intake::Intake;
+use super::hints::Hints;
+use super::intake::{Intake, Taken};
 use super::pairing::{self, Pair, Pairing};
 use crate::config::{Compare, ComparisonConfig, Config};
 use crate::survive::caught;
@@ -19,131 +25,316 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Halves taken between two looks at the clock.
 const BATCH: usize = 256;
 
-/// Requests of which a part is awaited, at once.
-const MAX_WAITING: usize = 100_000;
+/// At the end, what is left is waited for no longer.
+const LAST: Duration = Duration::from_secs(2);
 
-/// What came of pairs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Compared {
+/// What came of the pairs with a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcomes {
     /// Pairs that are the same.
     pub same: u64,
     /// Pairs that differ.
     pub different: u64,
-    /// Pairs of which nothing can be said.
+    /// Pairs of which nothing is known to differ, and not everything could be compared.
     pub incomparable: u64,
     /// Pairs whose copy failed.
     pub failed: u64,
 }
 
-/// Compares, for as long as anybody has its intake.
+/// How comparison stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What the data plane handed over.
+    pub taken: Taken,
+    /// What came of it.
+    pub halves: pairing::Counts,
+    /// Production's answers that wait for a copy.
+    pub waiting_answers: u64,
+    /// Bytes held.
+    pub held: usize,
+    /// Bytes that may be held.
+    pub most_held: usize,
+    /// What came of the pairs, by target.
+    pub targets: BTreeMap<String, Outcomes>,
+}
+
+impl Standing {
+    /// Copies under way, or whose end is known and production's answer is not.
+    #[must_use]
+    pub fn waiting_copies(&self) -> u64 {
+        let halves = &self.halves;
+        let over = halves.paired + halves.not_sent + halves.without_production + halves.pushed_out;
+        self.taken.copies.saturating_sub(self.taken.copies_lost + over)
+    }
+
+    /// Copies that met no answer of production, by reason.
+    #[must_use]
+    pub fn unpaired(&self) -> [(&'static str, u64); 4] {
+        [
+            ("not-sent", self.halves.not_sent),
+            ("without-production", self.halves.without_production),
+            ("pushed-out", self.halves.pushed_out),
+            ("lost", self.taken.copies_lost),
+        ]
+    }
+
+    /// Production's answers that met no copy, by reason.
+    #[must_use]
+    pub fn answers_unpaired(&self) -> [(&'static str, u64); 3] {
+        [
+            ("without-shadow", self.halves.answers_without_shadow),
+            ("pushed-out", self.halves.answers_pushed_out),
+            ("lost", self.taken.answers_lost),
+        ]
+    }
+
+    /// The counters as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        let of = |counts: &[(&'static str, u64)]| -> BTreeMap<&str, u64> {
+            counts.iter().copied().collect()
+        };
+        let pairs = self.targets.iter().map(|(name, outcomes)| (name, of(&outcomes.counts())));
+        serde_json::json!({
+            "copies": self.taken.copies,
+            "pairs": pairs.collect::<BTreeMap<_, _>>(),
+            "unpaired": of(&self.unpaired()),
+            "waiting": self.waiting_copies(),
+            "answers": self.taken.answers,
+            "answers_unpaired": of(&self.answers_unpaired()),
+        })
+    }
+}
+
+impl Outcomes {
+    /// Pairs by what came of them.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, u64); 4] {
+        [
+            ("same", self.same),
+            ("different", self.different),
+            ("incomparable", self.incomparable),
+            ("failed", self.failed),
+        ]
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sum = |of: fn(&Outcomes) -> u64| self.targets.values().map(of).sum::<u64>();
+        write!(
+            f,
+            "copies {} = same {} + different {} + incomparable {} + failed {}",
+            self.taken.copies,
+            sum(|outcomes| outcomes.same),
+            sum(|outcomes| outcomes.different),
+            sum(|outcomes| outcomes.incomparable),
+            sum(|outcomes| outcomes.failed),
+        )?;
+        for (reason, count) in self.unpaired() {
+            if count > 0 {
+                write!(f, " + {reason} {count}")?;
+            }
+        }
+        write!(f, " + waiting {}", self.waiting_copies())
+    }
+}
+
+/// Compares, from when a target's answers are first to be compared until the program ends.
 pub struct Comparing {
-    config: ComparisonConfig,
     intake: Arc<Intake>,
     state: Arc<Mutex<State>>,
+    ending: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
 }
 
 #[derive(Default)]
 struct State {
     halves: pairing::Counts,
-    compared: Compared,
+    waiting_answers: u64,
+    targets: BTreeMap<String, Outcomes>,
 }
 
 impl Comparing {
-    fn start(config: &ComparisonConfig) -> io::Result<Self> {
-        let (intake, halves) = Intake::new(config);
-        let state = Arc::<Mutex<State>>::default();
-        let pairing = Pairing::new(config.wait, MAX_WAITING);
-        let work =
-            Work { halves, pairing, comparer: Comparer::default(), state: Arc::clone(&state) };
-        std::thread::Builder::new().name("comparison".to_owned()).spawn(move || work.run())?;
-        Ok(Self { config: config.clone(), intake: Arc::new(intake), state })
-    }
-
-    /// The comparison that `config` wants, if any target's answers are compared: `known`, where that is
-    /// the same, or one that begins now.
+    /// What compares as `config` wants: `known`, if it is there, or one that begins now, if any target's
+    /// answers are compared.
     ///
     /// # Errors
     /// It cannot begin.
     pub fn wanted(config: &Config, known: Option<Arc<Self>>) -> Result<Option<Arc<Self>>, String> {
-        if config.targets.iter().all(|target| target.compare == Compare::No) {
-            return Ok(None);
-        }
-        if let Some(known) = known.filter(|known| known.config == config.comparison) {
-            return Ok(Some(known));
+        if known.is_some() || !is_wanted(config) {
+            return Ok(known);
         }
         let begun = Self::start(&config.comparison);
         let begun = begun.map_err(|error| format!("cannot begin to compare: {error}"))?;
         Ok(Some(Arc::new(begun)))
     }
 
-    /// Where the data plane puts halves.
-    #[must_use]
-    pub fn intake(&self) -> &Arc<Intake> {
-        &self.intake
+    fn start(config: &ComparisonConfig) -> io::Result<Self> {
+        let (intake, halves) = Intake::new(config);
+        let intake = Arc::new(intake);
+        let state = Arc::<Mutex<State>>::default();
+        let ending = Arc::<AtomicBool>::default();
+        let work = Work {
+            halves,
+            intake: Arc::clone(&intake),
+            pairing: Pairing::default(),
+            made: Vec::new(),
+            comparer: Comparer::default(),
+            targets: BTreeMap::new(),
+            hints: Hints::default(),
+            state: Arc::clone(&state),
+            ending: Arc::clone(&ending),
+        };
+        let thread = std::thread::Builder::new();
+        let thread = thread.name("comparison".to_owned()).spawn(move || work.run())?;
+        Ok(Self { intake, state, ending, thread })
     }
 
-    /// What came of halves and pairs so far.
+    /// Does as `config` says from now on; gives where the data plane puts halves, if any target's answers
+    /// are compared.
     #[must_use]
-    pub fn counts(&self) -> (pairing::Counts, Compared) {
-        let state = locked(&self.state);
-        (state.halves, state.compared)
+    pub fn configure(&self, config: &Config) -> Option<Arc<Intake>> {
+        self.intake.configure(&config.comparison);
+        is_wanted(config).then(|| Arc::clone(&self.intake))
     }
+
+    /// How it stands.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        // In the order in which a half goes back: what is counted there was counted here before.
+        let (halves, waiting_answers, targets) = {
+            let state = locked(&self.state);
+            (state.halves, state.waiting_answers, state.targets.clone())
+        };
+        Standing {
+            halves,
+            waiting_answers,
+            targets,
+            taken: self.intake.taken(),
+            held: self.intake.held(),
+            most_held: self.intake.most_held(),
+        }
+    }
+
+    /// Ends it, once no worker is there any more: what was handed over is compared, and what waits is given
+    /// up.
+    pub async fn finish(&self) {
+        self.ending.store(true, Relaxed);
+        self.thread.thread().unpark();
+        let deadline = Instant::now() + LAST;
+        while !self.thread.is_finished() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// Whether any target's answers are compared.
+fn is_wanted(config: &Config) -> bool {
+    config.targets.iter().any(|target| target.compare != Compare::No)
 }
 
 struct Work {
     halves: Receiver<Half>,
+    intake: Arc<Intake>,
     pairing: Pairing,
+    /// Pairs to compare.
+    made: Vec<Pair>,
     comparer: Comparer,
+    targets: BTreeMap<String, Outcomes>,
+    hints: Hints,
     state: Arc<Mutex<State>>,
+    ending: Arc<AtomicBool>,
 }
 
 impl Work {
     fn run(mut self) {
         loop {
-            let now = Instant::now();
-            for _ in 0..BATCH {
-                match self.halves.try_recv() {
-                    // A defect must cost one pair.
-                    Ok(half) => {
-                        let _ = caught(|| self.take(half, now));
-                    }
-                    Err(TryRecvError::Empty) => {
-                        std::thread::park_timeout(LOOK);
-                        break;
-                    }
-                    Err(TryRecvError::Disconnected) => return,
-                }
+            // Looked at before the halves: those that came before it are all taken then.
+            let ending = self.ending.load(Relaxed);
+            let taken = self.take_some();
+            let over = ending && taken == 0;
+            if over {
+                self.pairing.give_up_all();
             }
-            self.pairing.give_up(now);
-            locked(&self.state).halves = self.pairing.counts;
+            self.publish();
+            if over {
+                return;
+            }
+            if taken < BATCH && !ending {
+                std::thread::park_timeout(LOOK);
+            }
         }
     }
 
-    fn take(&mut self, half: Half, now: Instant) {
-        let Self { pairing, comparer, state, .. } = self;
-        pairing.take(half, now, |pair| compare(comparer, state, &pair));
+    /// Takes a batch of halves, and compares the pairs that they make; gives how many they were.
+    fn take_some(&mut self) -> usize {
+        let now = Instant::now();
+        let mut taken = 0;
+        for half in self.halves.try_iter().take(BATCH) {
+            taken += 1;
+            self.pairing.take(half, now, &mut self.made);
+            for pair in self.made.drain(..) {
+                let outcomes = match self.targets.get_mut(&pair.target.name) {
+                    Some(outcomes) => outcomes,
+                    None => self.targets.entry(pair.target.name.clone()).or_default(),
+                };
+                compare(&self.comparer, &pair, outcomes, &mut self.hints);
+            }
+        }
+        // What is on its way here, and being compared, has the other half.
+        self.pairing.give_up(now, self.intake.wait(), self.intake.most_held() / 2);
+        taken
+    }
+
+    fn publish(&mut self) {
+        let halves = self.pairing.counts();
+        {
+            let mut state = locked(&self.state);
+            state.waiting_answers = self.pairing.waiting_answers();
+            if state.halves != halves {
+                state.halves = halves;
+                state.targets.clone_from(&self.targets);
+            }
+        }
+        self.hints.look(&self.intake.taken(), &halves, &self.targets);
     }
 }
 
-fn compare(comparer: &Comparer, state: &Mutex<State>, pair: &Pair) {
+fn compare(comparer: &Comparer, pair: &Pair, outcomes: &mut Outcomes, hints: &mut Hints) {
     let End::Answered(shadow) = &pair.shadow else {
-        locked(state).compared.failed += 1;
+        outcomes.failed += 1;
         return;
     };
-    let (production_headers, shadow_headers) = (pair.production.headers(), shadow.headers());
-    let comparison = comparer.compare(&shadow_diff::Pair {
-        method: &pair.asked.method,
-        endpoint: "",
-        now: SystemTime::now(),
-        production: pair.production.response(&production_headers),
-        shadow: shadow.response(&shadow_headers),
+    // A defect must cost one pair.
+    let compared = caught(|| {
+        let production_headers = pair.production.headers();
+        let shadow_headers = shadow.headers();
+        let (production, shadow) = match (&production_headers, &shadow_headers) {
+            (Some(production), Some(of_shadow)) => {
+                (pair.production.response(production), shadow.response(of_shadow))
+            }
+            // Headers that are not known are not missing, and without them bodies cannot be read.
+            _ => (status_only(pair.production.status), status_only(shadow.status)),
+        };
+        let method = &pair.asked.method;
+        let pair =
+            shadow_diff::Pair { method, endpoint: "", now: SystemTime::now(), production, shadow };
+        comparer.compare(&pair, &ShowAll).outcome
     });
-    let compared = &mut locked(state).compared;
-    match comparison.outcome {
-        Outcome::Same => compared.same += 1,
-        Outcome::Different => compared.different += 1,
-        Outcome::Incomparable(_) => compared.incomparable += 1,
+    match compared {
+        Some(Outcome::Same) => outcomes.same += 1,
+        Some(Outcome::Different) => outcomes.different += 1,
+        Some(Outcome::Incomparable(reason)) => {
+            outcomes.incomparable += 1;
+            hints.incomparable(reason);
+        }
+        None => outcomes.incomparable += 1,
     }
+}
+
+fn status_only<'r>(status: u16) -> Response<'r> {
+    Response { status, headers: &[], body: Body::Unknown }
 }
 
 fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {

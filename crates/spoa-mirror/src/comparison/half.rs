@@ -2,8 +2,6 @@
 //! by itself, as they come.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use shadow_diff::{Body, Response};
@@ -12,30 +10,27 @@ use crate::config::{Compare, TargetConfig};
 use crate::exchange::Headers;
 use crate::outcome::Failure;
 
-/// Which request it is: a hash of HAProxy's id for it, or a number of ours where one message says
-/// everything.
+use super::memory::Weight;
+
+/// A request, by the worker that has it and its number there: no other ever has the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(u128);
+pub struct Key(u64);
 
 impl Key {
-    /// The key of a request that HAProxy calls `id`.
+    /// The key of a worker's request of this number. Workers are counted from 1.
     #[must_use]
-    pub fn of_id(id: &[u8]) -> Self {
-        // A number of ours has no such bit.
-        Self(xxhash_rust::xxh3::xxh3_128(id) | 1 << 127)
+    pub fn new(worker: usize, number: u64) -> Self {
+        const BITS: u32 = 48;
+        Self((worker as u64) << BITS | number & ((1 << BITS) - 1))
     }
 
-    /// The key of a worker's request of this number.
-    #[must_use]
-    pub fn of_number(worker: usize, number: u64) -> Self {
-        Self(((worker as u128) << 64 | u128::from(number)) & !(1 << 127))
+    pub(super) fn of_number(number: u64) -> Self {
+        Self(number)
     }
 
-    /// Two words of it, each as good as the other.
-    pub(super) fn words(self) -> (u64, u64) {
-        let mixed = xxhash_rust::xxh3::xxh3_128(&self.0.to_le_bytes());
-        #[allow(clippy::cast_possible_truncation)] // the halves of it
-        ((mixed >> 64) as u64, mixed as u64)
+    /// Never 0.
+    pub(super) fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -47,7 +42,7 @@ pub struct Half {
     /// What is known.
     pub part: Part,
     /// Its bytes, as the bound of what is held counts them.
-    pub(super) _weight: Weight,
+    pub(super) weight: Weight,
 }
 
 /// What one side knows.
@@ -63,27 +58,27 @@ pub enum Part {
     },
     /// What became of a copy.
     Shadow {
-        /// Who answered.
-        target: Arc<Compared>,
+        /// Who was asked.
+        target: Arc<Subject>,
         /// The copy as it was sent.
         asked: Box<Asked>,
         /// Its end.
         end: End,
-        /// How many copies of the request are compared.
-        copies: u32,
+        /// How many copies of the request are compared, where that is known by then.
+        copies: Option<u32>,
     },
 }
 
 /// A target whose answers are compared.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Compared {
+pub struct Subject {
     /// Its name.
     pub name: String,
     /// As what.
     pub role: Compare,
 }
 
-impl Compared {
+impl Subject {
     /// What `target` is for comparison, if it is compared.
     #[must_use]
     pub fn of(target: &TargetConfig) -> Option<Self> {
@@ -100,20 +95,22 @@ pub enum End {
     /// It failed.
     Failed(Failure, Duration),
     /// It was not sent after all.
-    Dropped,
+    NotSent,
+    /// It was answered, and there was no room for the answer.
+    Lost,
 }
 
 /// A copy as it was sent: HTTP/1 bytes, head and as much of the body as is kept.
 #[derive(Debug, Default)]
 pub struct Asked {
     /// The method.
-    pub method: Box<[u8]>,
+    pub method: Vec<u8>,
     /// The request target.
-    pub target: Box<[u8]>,
+    pub target: Vec<u8>,
     /// The header lines.
-    pub headers: Box<[u8]>,
+    pub headers: Vec<u8>,
     /// The beginning of the body.
-    pub body: Box<[u8]>,
+    pub body: Vec<u8>,
     /// Bytes of the whole body.
     pub body_len: u64,
 }
@@ -123,10 +120,10 @@ pub struct Asked {
 pub struct Recorded {
     /// The status.
     pub status: u16,
-    /// The headers, in the form that they came in.
-    pub headers: HeaderBytes,
+    /// The headers, in the form that they came in; `None` when they are not known.
+    pub headers: Option<HeaderBytes>,
     /// The body, or its beginning.
-    pub body: Box<[u8]>,
+    pub body: Vec<u8>,
     /// Whether that is all of it.
     pub extent: Extent,
     /// Until its head was there.
@@ -139,38 +136,36 @@ pub struct Recorded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderBytes {
     /// HAProxy's `res.hdrs_bin`.
-    Block(Box<[u8]>),
+    Block(Vec<u8>),
     /// `name: value` lines.
-    Text(Box<[u8]>),
-}
-
-impl Default for HeaderBytes {
-    fn default() -> Self {
-        Self::Text(Box::default())
-    }
+    Text(Vec<u8>),
 }
 
 /// How much of a body is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// All of it.
     Whole,
-    /// The beginning of it: its length in bytes, where that is known.
+    /// The beginning of it, or nothing: its length in bytes, where that is known. Without one these bytes
+    /// may also be all; Content-Length may say so.
     Part(Option<u64>),
-    /// Nothing is known of it.
-    #[default]
-    Unknown,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self::Part(None)
+    }
 }
 
 impl Recorded {
-    /// Names and values of the headers; none where they cannot be read.
+    /// Names and values of the headers; `None` where they are not known, or not all of them.
     #[must_use]
-    pub fn headers(&self) -> Vec<(&[u8], &[u8])> {
-        let headers = match &self.headers {
+    pub fn headers(&self) -> Option<Vec<(&[u8], &[u8])>> {
+        let headers = match self.headers.as_ref()? {
             HeaderBytes::Block(bytes) => Headers::Block(bytes),
             HeaderBytes::Text(bytes) => Headers::Text(bytes),
         };
-        headers.iter().map_while(Result::ok).collect()
+        headers.iter().collect::<Result<_, _>>().ok()
     }
 
     /// The answer as it is compared; `headers` are its [`headers`](Self::headers).
@@ -179,59 +174,34 @@ impl Recorded {
         let body = match self.extent {
             Extent::Whole => Body::Whole(&self.body),
             Extent::Part(total) => Body::Part { bytes: &self.body, total },
-            Extent::Unknown => Body::Unknown,
         };
         Response { status: self.status, headers, body }
     }
 
     /// Bytes that it holds in memory.
-    pub(super) fn bytes(&self) -> usize {
-        let headers = match &self.headers {
-            HeaderBytes::Block(bytes) | HeaderBytes::Text(bytes) => bytes.len(),
-        };
-        size_of::<Self>() + headers + self.body.len()
+    fn bytes(&self) -> usize {
+        let headers = self.headers.as_ref().map_or(0, |headers| match headers {
+            HeaderBytes::Block(bytes) | HeaderBytes::Text(bytes) => bytes.capacity(),
+        });
+        size_of::<Self>() + headers + self.body.capacity()
     }
 }
+
+/// What a half takes besides its bytes: its places in the channel and among those that wait, and what the
+/// allocator rounds up.
+pub(super) const BOOKKEEPING: usize = 512;
 
 impl Part {
     /// Bytes that it holds in memory.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Half>()
-            + match self {
-                Self::Production { answer, .. } => answer.bytes(),
-                Self::Shadow { asked, end, .. } => {
-                    let answer = match end {
-                        End::Answered(answer) => answer.bytes(),
-                        End::Failed(..) | End::Dropped => 0,
-                    };
-                    let asked = [&asked.method, &asked.target, &asked.headers, &asked.body]
-                        .map(|b| b.len());
-                    size_of::<Asked>() + asked.iter().sum::<usize>() + answer
-                }
+        let held = match self {
+            Self::Production { answer, .. } => answer.bytes(),
+            Self::Shadow { asked, end, .. } => {
+                let answer = if let End::Answered(answer) = end { answer.bytes() } else { 0 };
+                let asked = [&asked.method, &asked.target, &asked.headers, &asked.body];
+                asked.iter().map(|part| part.capacity()).sum::<usize>() + answer
             }
-    }
-}
-
-/// Bytes that count against the bound of what is held, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Weight {
-    bytes: usize,
-    held: Arc<AtomicUsize>,
-}
-
-impl Weight {
-    /// Takes `bytes` of `most`; `None` when they are not there.
-    pub(super) fn take(bytes: usize, most: usize, held: &Arc<AtomicUsize>) -> Option<Self> {
-        if held.fetch_add(bytes, Relaxed).saturating_add(bytes) > most {
-            held.fetch_sub(bytes, Relaxed);
-            return None;
-        }
-        Some(Self { bytes, held: Arc::clone(held) })
-    }
-}
-
-impl Drop for Weight {
-    fn drop(&mut self) {
-        self.held.fetch_sub(self.bytes, Relaxed);
+        };
+        BOOKKEEPING + held
     }
 }

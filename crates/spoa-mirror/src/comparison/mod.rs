@@ -6,10 +6,18 @@
 mod comparing;
 mod expected;
 mod half;
+mod hints;
 pub mod intake;
+mod memory;
 pub mod pairing;
+mod recording;
 
-pub use comparing::Comparing;
-pub use half::{Asked, Compared, End, Extent, Half, HeaderBytes, Key, Part, Recorded};
-pub use intake::{Intake, Opened, Ticket};
+pub use comparing::{Comparing, Outcomes, Standing};
+pub use half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject};
+pub use intake::{Intake, Opened, Taken, Ticket};
 pub use pairing::{Counts, Pair, Pairing};
+pub use recording::Recording;
+
+/// What is there besides the halves, in bytes: places in the channel, and the ids of requests whose answers
+/// are awaited.
+pub(crate) const FIXED_BYTES: usize = intake::CHANNEL * size_of::<Half>() + expected::BYTES;

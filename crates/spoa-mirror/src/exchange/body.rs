@@ -68,12 +68,17 @@ impl Body<'_> {
             // A chunked body without a byte is what comes when HAProxy does not wait for bodies.
             return if facts.chunked { Completeness::Unknown } else { Completeness::Complete };
         }
-        let used = payload_len + BUFFER_OVERHEAD + HEADER_OVERHEAD * facts.count + MAX_REWRITE;
-        if !self.given || used >= frame_limit as usize {
+        let used = in_buffer(payload_len as u64, facts.count);
+        if !self.given || used >= u64::from(frame_limit) {
             return Completeness::Unknown;
         }
         Completeness::Complete
     }
+}
+
+/// The least size of a buffer that holds these bytes of a message with `headers` headers, and is not full.
+pub(super) fn in_buffer(bytes: u64, headers: usize) -> u64 {
+    bytes + (BUFFER_OVERHEAD + HEADER_OVERHEAD * headers + MAX_REWRITE) as u64
 }
 
 #[cfg(test)]

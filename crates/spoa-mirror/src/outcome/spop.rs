@@ -119,17 +119,22 @@ impl fmt::Display for SpopTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "connections {} (open {}), health checks {}, NOTIFY frames {}, messages {} = requests {} \
-             + incomplete {}, aborted {}, protocol errors {}",
+            "connections {} (open {}), health checks {}, NOTIFY frames {}, messages {} = requests {}",
             self.connections,
             self.open,
             self.health_checks,
             self.notifies,
             self.messages,
             self.requests,
-            self.incomplete,
-            self.aborted,
-            self.protocol_errors.total()
+        )?;
+        if self.answers > 0 {
+            write!(f, " + answers {}", self.answers)?;
+        }
+        let errors = self.protocol_errors.total();
+        write!(
+            f,
+            " + incomplete {}, aborted {}, protocol errors {errors}",
+            self.incomplete, self.aborted
         )
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::admin::times::TimesView;
-use crate::admin::view::{CountersView, StatusView, TargetView};
+use crate::admin::view::{ComparisonView, CountersView, StatusView, TargetView};
 
 /// Shows `now`; with what was a moment `before`, rates and latencies of the time between.
 pub(super) fn table(now: &StatusView, before: Option<&StatusView>, styled: bool) -> String {
@@ -33,8 +33,70 @@ pub(super) fn table(now: &StatusView, before: Option<&StatusView>, styled: bool)
         return text;
     }
     targets(&mut text, now, before, styled);
+    if let Some(compared) = &now.comparison {
+        text.push('\n');
+        comparison(&mut text, compared, styled);
+    }
     text
 }
+
+/// What came of comparing answers.
+fn comparison(text: &mut String, view: &ComparisonView, styled: bool) {
+    const RESULTS: [&str; 4] = ["same", "different", "incomparable", "failed"];
+    let heads = ["compared"].into_iter().chain(RESULTS).map(str::to_owned);
+    let mut rows = vec![heads.collect::<Vec<_>>()];
+    for (target, pairs) in &view.pairs {
+        let counts = RESULTS.map(|result| pairs.get(result).copied().unwrap_or(0).to_string());
+        rows.push([target.clone()].into_iter().chain(counts).collect());
+    }
+    let lines = align(&rows);
+    for (index, line) in lines.iter().enumerate() {
+        let line = if index == 0 { colour(styled, BOLD, line) } else { line.clone() };
+        let _ = writeln!(text, "{line}");
+    }
+    let counts = |counts: &BTreeMap<String, u64>| {
+        counts
+            .iter()
+            .map(|(label, count)| format!("{label} {count}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut details = vec![format!("copies {}, waiting {}", view.copies, view.waiting)];
+    if !view.unpaired.is_empty() {
+        details.push(format!("unpaired: {}", counts(&view.unpaired)));
+    }
+    if !view.answers_unpaired.is_empty() {
+        details.push(format!("answers unpaired: {}", counts(&view.answers_unpaired)));
+    }
+    let details = format!("    {}", details.join("; "));
+    let _ = writeln!(text, "{}", colour(styled, DIM, &details));
+}
+
+/// Columns under each other: names and words to the left, numbers to the right.
+fn align(rows: &[Vec<String>]) -> Vec<String> {
+    let mut widths = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let mut line = String::new();
+        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            let _ = match column {
+                0 => write!(line, "{cell:width$}"),
+                STATE => write!(line, "  {cell}"),
+                _ => write!(line, "  {cell:>width$}"),
+            };
+        }
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The column of words.
+const STATE: usize = 10;
 
 fn spop(text: &mut String, now: &StatusView, before: Option<&StatusView>) {
     let spop = &now.spop;
@@ -68,46 +130,32 @@ fn targets(text: &mut String, now: &StatusView, before: Option<&StatusView>, sty
         "p99",
         "state",
     ];
-    let mut rows = vec![HEADS.map(str::to_owned)];
+    let mut rows = vec![HEADS.map(str::to_owned).to_vec()];
     for target in &now.targets {
         let earlier = before.and_then(|before| find(before, &target.name));
         let counters = &target.counters;
         let times = since(&counters.duration, earlier.map(|target| &target.counters.duration));
         let received = |status: &StatusView| Some(find(status, &target.name)?.counters.received);
-        rows.push([
-            target.name.clone(),
-            counters.received.to_string(),
-            rate(now, before, received).unwrap_or_else(|| "-".to_owned()),
-            sum(&counters.answered),
-            sum(&counters.failed),
-            sum(&counters.dropped),
-            counters.waiting.to_string(),
-            counters.in_flight.to_string(),
-            quantile(&times, times.p50_seconds),
-            quantile(&times, times.p99_seconds),
-            state(target),
-        ]);
+        rows.push(
+            [
+                target.name.clone(),
+                counters.received.to_string(),
+                rate(now, before, received).unwrap_or_else(|| "-".to_owned()),
+                sum(&counters.answered),
+                sum(&counters.failed),
+                sum(&counters.dropped),
+                counters.waiting.to_string(),
+                counters.in_flight.to_string(),
+                quantile(&times, times.p50_seconds),
+                quantile(&times, times.p99_seconds),
+                state(target),
+            ]
+            .to_vec(),
+        );
     }
-    let mut widths = [0; HEADS.len()];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    for (index, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
-            // Names and words to the left, numbers to the right.
-            let _ = match column {
-                0 => write!(line, "{cell:width$}"),
-                10 => write!(line, "  {cell}"),
-                _ => write!(line, "  {cell:>width$}"),
-            };
-        }
-        let line = line.trim_end();
+    for (index, line) in align(&rows).into_iter().enumerate() {
         let head = index == 0;
-        let _ =
-            writeln!(text, "{}", if head { colour(styled, BOLD, line) } else { line.to_owned() });
+        let _ = writeln!(text, "{}", if head { colour(styled, BOLD, &line) } else { line });
         let target = index.checked_sub(1).and_then(|index| now.targets.get(index));
         if let Some(details) = target.map(|target| details(&target.counters)) {
             if !details.is_empty() {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::recording::Recording;
-use crate::comparison::End;
+use crate::comparison::{End, Recording};
 use crate::outcome::{Answer, Failure};
 
 /// The end of a copy that was sent.
@@ -34,14 +33,8 @@ impl Settled {
     pub(super) fn end(&mut self) -> End {
         match (self.result, self.recording.take()) {
             (Ok(Answer::Unparsable), _) => End::Failed(Failure::IncompleteAnswer, self.time),
-            (Ok(_), Some(recording)) => End::Answered(Box::new(recording.end(
-                self.status,
-                self.cut,
-                self.first_byte,
-                self.time,
-            ))),
-            // Nothing was recorded that could be compared.
-            (Ok(_), None) => End::Dropped,
+            (Ok(_), Some(recording)) => recording.end(self.status, self.cut, self.time),
+            (Ok(_), None) => End::Lost,
             (Err(failure), _) => End::Failed(failure, self.time),
         }
     }

@@ -32,9 +32,7 @@ impl Target {
         }
         self.log_copy(copy, &settled);
         if let Some(ticket) = copy.ticket.take() {
-            let end = settled.end();
-            let asked = copy.asked(ticket.max_body());
-            ticket.settle(asked, end);
+            ticket.settle(settled.end(), |max_body| copy.asked(max_body));
         }
     }
 

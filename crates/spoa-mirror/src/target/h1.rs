@@ -132,7 +132,7 @@ impl Connection {
         }
         state.reader.begin(copy.is_head(), config.max_answer);
         if let Some(ticket) = &copy.ticket {
-            state.reader.record(ticket.max_body());
+            state.reader.record(ticket.recording());
         }
         let mut under_way = UnderWay { copy, written: 0, started: now, first_byte: None };
         let written = self.write(&mut under_way);
@@ -446,6 +446,7 @@ fn answer_bytes(connection: &Connection, bytes: &[u8]) -> Read {
     let time = current.started.elapsed();
     current.first_byte.get_or_insert(time);
     let progress = reader.feed(bytes);
+    reader.head_at(time);
     let answered = reader.answered();
     let (cut, keep_alive, unparsable) = match progress {
         Progress::More => return Read::More,

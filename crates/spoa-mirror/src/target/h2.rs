@@ -16,8 +16,8 @@ use tokio::time::{sleep_until, timeout, timeout_at};
 
 use super::answer::Settled;
 use super::keep::Keep;
-use super::recording::Recording;
 use super::{Copy, Target};
+use crate::comparison::{Recording, Ticket};
 use crate::outcome::{Answer, DropReason, Failure};
 use crate::survive::caught_future;
 
@@ -224,13 +224,13 @@ async fn exchange(
     let status = response.status().as_u16();
     let limit = target.shared.config.max_answer;
     let (head, body) = response.into_parts();
-    let mut recording = copy.ticket.as_ref().map(|ticket| {
-        let mut recording = Box::new(Recording::new(ticket.max_body()));
+    let mut recording = copy.ticket.as_ref().and_then(Ticket::recording);
+    if let Some(recording) = &mut recording {
         for (name, value) in &head.headers {
             recording.header(name.as_str().as_bytes(), value.as_bytes());
         }
-        recording
-    });
+        recording.head_at(first_byte);
+    }
     let drained = drain(body, limit, &connection.peer, recording.as_deref_mut()).await;
     let (received, cut) = match drained {
         Ok(drained) => drained,
@@ -254,8 +254,8 @@ async fn exchange(
     })
 }
 
-/// Reads a body up to `limit`, and throws away what is not recorded; gives its length and whether it was cut. Dropping
-/// the stream resets it.
+/// Reads a body up to `limit`, and throws away what is not recorded; gives its length and whether it was
+/// cut. Dropping the stream resets it.
 async fn drain(
     mut body: RecvStream,
     limit: u64,

@@ -17,7 +17,6 @@ mod live;
 pub mod plan;
 mod pool;
 mod queue;
-pub mod recording;
 pub mod request;
 pub mod resolve;
 pub mod response;
@@ -114,10 +113,10 @@ impl Copy {
         let part = |range: &Range<usize>| self.bytes.get(range.clone()).unwrap_or_default();
         let body = part(&self.layout.body);
         Asked {
-            method: part(&self.layout.method).into(),
-            target: part(&self.layout.target).into(),
-            headers: part(&self.layout.headers).into(),
-            body: body.get(..max_body).unwrap_or(body).into(),
+            method: part(&self.layout.method).to_vec(),
+            target: part(&self.layout.target).to_vec(),
+            headers: part(&self.layout.headers).to_vec(),
+            body: body.get(..max_body).unwrap_or(body).to_vec(),
             body_len: body.len() as u64,
         }
     }
@@ -275,11 +274,10 @@ impl Target {
         };
         let logged = request.exchange.id.filter(|_| self.context.log.borrow().is_on());
         let id = logged.map(|id| Box::new(RequestId::new(id)));
-        let ticket = shared
-            .compared
-            .as_ref()
-            .zip(request.opened)
-            .map(|(as_what, opened)| opened.ticket(as_what));
+        // Of several copies one is compared.
+        let opened = request.opened.filter(|_| approval.number == 1);
+        let ticket = shared.subject.as_ref().zip(opened);
+        let ticket = ticket.map(|(subject, opened)| opened.ticket(subject));
         let mut copy =
             Copy { bytes, layout, since: now, resent: 0, id, pass, ticket, flight: None };
         #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Reads an HTTP/1 answer as it comes (RFC 9112): finds its end, keeps its status, and throws the
 //! rest away. Bytes in, progress out; no I/O.
 
-use super::recording::Recording;
+use std::time::Duration;
+
+use crate::comparison::Recording;
 
 /// What is known of an answer so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -122,9 +124,16 @@ impl ResponseReader {
         self.recording = None;
     }
 
-    /// Keeps the answer that is expected, with up to `max_body` bytes of its body.
-    pub fn record(&mut self, max_body: usize) {
-        self.recording = Some(Box::new(Recording::new(max_body)));
+    /// Keeps the answer that is expected.
+    pub fn record(&mut self, recording: Option<Box<Recording>>) {
+        self.recording = recording;
+    }
+
+    /// Says when the head was there, where the answer is kept.
+    pub fn head_at(&mut self, time: Duration) {
+        if self.recording.is_some() && self.has_head() {
+            self.recording.iter_mut().for_each(|recording| recording.head_at(time));
+        }
     }
 
     /// What was kept of the answer.

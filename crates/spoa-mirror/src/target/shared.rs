@@ -10,7 +10,7 @@ use super::limits::adaptive::Adaptive;
 use super::limits::breaker::{Breaker, State};
 use super::limits::rate::Bucket;
 use super::limits::slots::Slots;
-use crate::comparison::Compared;
+use crate::comparison::Subject;
 use crate::config::{Marker, RateLimit, TargetConfig};
 use crate::outcome::DropReason;
 use crate::policy::rewrite::Rewriter;
@@ -25,7 +25,7 @@ pub struct Shared {
     /// Scheme, host and port, as log lines show them.
     pub origin: String,
     /// As what its answers are compared, if they are.
-    pub compared: Option<Arc<Compared>>,
+    pub(super) subject: Option<Arc<Subject>>,
     /// What alters its copies.
     pub(super) rewriter: Option<Rewriter>,
     /// The settings that may change while the target works.
@@ -59,7 +59,7 @@ impl Shared {
     pub fn new(config: TargetConfig, marker: Marker) -> Self {
         Self {
             origin: config.url.origin(),
-            compared: Compared::of(&config).map(Arc::new),
+            subject: Subject::of(&config).map(Arc::new),
             rewriter: Rewriter::new(&config),
             live: Live::new(&config),
             breaker: config.breaker.map(|breaker| Arc::new(Breaker::new(breaker))),

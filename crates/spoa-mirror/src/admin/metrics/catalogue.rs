@@ -95,7 +95,7 @@ catalogue! {
     SPOP_ACK_DELAY: Histogram "spoa_mirror_spop_ack_delay_seconds" []
         "From the return of the read that brought the end of a NOTIFY to the return of the write that took its ACK: how long HAProxy's clients wait for the agent.";
     SPOP_MESSAGES: Counter "spoa_mirror_spop_messages_total" ["result"]
-        "Messages in NOTIFY frames: `request` if it holds a whole request, which every target receives, `incomplete` if it lacks what a copy needs.";
+        "Messages in NOTIFY frames: `request` if it holds a whole request, which every target receives, `answer` if it holds production's answer to one that another message held, `incomplete` if it lacks what a copy needs.";
     SPOP_ABORTED: Counter "spoa_mirror_spop_aborted_total" []
         "Fragmented NOTIFY frames that HAProxy gave up.";
     SPOP_PROTOCOL_ERRORS: Counter "spoa_mirror_spop_protocol_errors_total" ["code"]
@@ -161,6 +161,19 @@ catalogue! {
         "Addresses of the target that no TCP connection could be made to; others may have been tried for the same copy.";
     TLS_HANDSHAKES: Counter "spoa_mirror_target_tls_handshakes_total" ["target", "result"]
         "TLS handshakes: `full`, `resumed` (with an earlier session), `failed` (or took too long).";
+
+    COMPARISON_COPIES: Counter "spoa_mirror_comparison_copies_total" []
+        "Copies whose answers are to be compared: pairs + unpaired + waiting. It and its like are absent until a target's answers are first compared.";
+    COMPARISON_PAIRS: Counter "spoa_mirror_comparison_pairs_total" ["target", "result"]
+        "Copies that met production's answer: `same`, `different`, `incomparable` (nothing is known to differ, and not everything could be compared), `failed` (the copy has no answer).";
+    COMPARISON_UNPAIRED: Counter "spoa_mirror_comparison_unpaired_total" ["half", "reason"]
+        "Halves of pairs that met no other half. Of `shadow`: `not-sent` (the copy was dropped), `without-production` (production's answer did not come in time), of `production`: `without-shadow`; of both: `pushed-out` (given up early) and `lost` for want of `comparison.memory`.";
+    COMPARISON_WAITING: Gauge "spoa_mirror_comparison_waiting" ["half"]
+        "Halves that may yet meet the other one: of `shadow` with the copies under way.";
+    COMPARISON_HELD: Gauge "spoa_mirror_comparison_held_bytes" []
+        "Bytes of answers and requests that comparison holds now.";
+    COMPARISON_MEMORY: Gauge "spoa_mirror_comparison_memory_limit_bytes" []
+        "Bytes of answers and requests that comparison may hold.";
 
     CPU_SECONDS: Counter "process_cpu_seconds_total" []
         "User and system CPU time spent, in seconds.";

@@ -14,6 +14,7 @@ use prometheus::TextEncoder;
 use prometheus::proto;
 
 use crate::ceiling::Ceiling;
+use crate::comparison::Standing;
 use crate::control::{Status, TargetStatus};
 use crate::outcome::{self, Scale, Tally};
 use crate::target::limits::breaker;
@@ -65,6 +66,9 @@ pub fn render(status: &Status) -> Result<String, Unavailable> {
     agent(&mut page, status);
     spop(&mut page, status);
     targets(&mut page, status);
+    if let Some(standing) = &status.comparison {
+        comparison(&mut page, standing);
+    }
     process(&mut page, &Process::read());
     TextEncoder::new()
         .encode_to_string(&page.families)
@@ -116,7 +120,10 @@ fn spop(page: &mut Page, status: &Status) {
         family.histogram(&[], &spop.ack_delay);
     });
     page.add(&catalogue::SPOP_MESSAGES, |family| {
-        family.number(&["request"], spop.requests).number(&["incomplete"], spop.incomplete);
+        family
+            .number(&["request"], spop.requests)
+            .number(&["answer"], spop.answers)
+            .number(&["incomplete"], spop.incomplete);
     });
     page.number(&catalogue::SPOP_ABORTED, spop.aborted);
     for (metric, counts) in [
@@ -250,6 +257,32 @@ fn targets(page: &mut Page, status: &Status) {
     });
 }
 
+fn comparison(page: &mut Page, standing: &Standing) {
+    page.number(&catalogue::COMPARISON_COPIES, standing.taken.copies);
+    page.add(&catalogue::COMPARISON_PAIRS, |family| {
+        for (name, outcomes) in &standing.targets {
+            for (result, count) in outcomes.counts() {
+                family.number(&[name, result], count);
+            }
+        }
+    });
+    page.add(&catalogue::COMPARISON_UNPAIRED, |family| {
+        for (reason, count) in standing.unpaired() {
+            family.number(&["shadow", reason], count);
+        }
+        for (reason, count) in standing.answers_unpaired() {
+            family.number(&["production", reason], count);
+        }
+    });
+    page.add(&catalogue::COMPARISON_WAITING, |family| {
+        family
+            .number(&["shadow"], standing.waiting_copies())
+            .number(&["production"], standing.waiting_answers);
+    });
+    page.number(&catalogue::COMPARISON_HELD, standing.held as u64);
+    page.number(&catalogue::COMPARISON_MEMORY, standing.most_held as u64);
+}
+
 fn process(page: &mut Page, process: &Process) {
     for (metric, value) in [
         (&catalogue::CPU_SECONDS, process.cpu_seconds),
@@ -364,6 +397,7 @@ mod tests {
 
     use super::*;
     use crate::agent::{Engine, Snapshot};
+    use crate::comparison::Outcomes;
     use crate::config::{Breaker, Rate, RateLimit, tests_support};
     use crate::control::Reloads;
     use crate::outcome::{Answer, DropReason};
@@ -397,6 +431,10 @@ mod tests {
                 tally,
             }],
             removed: BTreeMap::from([("gone".to_owned(), Tally::default())]),
+            comparison: Some(Standing {
+                targets: BTreeMap::from([("t".to_owned(), Outcomes::default())]),
+                ..Standing::default()
+            }),
             reloads: Reloads::default(),
             draining: false,
             uptime: Duration::from_secs(1),
