@@ -133,7 +133,7 @@ impl Pairing {
                 let shadow = Shadow { target, asked, end, weight };
                 match &waiting.production {
                     _ if matches!(shadow.end, End::NotSent | End::Lost) => {
-                        self.counts.not_sent += 1
+                        self.counts.not_sent += 1;
                     }
                     Some(answer) => made.push(shadow.pair(&answer.recorded)),
                     None => {

@@ -9,8 +9,8 @@ fn subject() -> Arc<Subject> {
     Arc::new(Subject { name: "t".to_owned(), role: Compare::Candidate })
 }
 
-fn intake(config: ComparisonConfig) -> (Arc<Intake>, Receiver<Half>) {
-    let (intake, halves) = Intake::new(&config);
+fn intake(config: &ComparisonConfig) -> (Arc<Intake>, Receiver<Half>) {
+    let (intake, halves) = Intake::new(config);
     (Arc::new(intake), halves)
 }
 
@@ -43,7 +43,7 @@ fn answer(half: Half) -> (Option<u32>, Recorded) {
 
 #[test]
 fn request_and_answer_of_one_message_have_one_key() {
-    let (intake, halves) = intake(ComparisonConfig::default());
+    let (intake, halves) = intake(&ComparisonConfig::default());
     let opened = intake.open((1, 7), None, LIMIT, || Some(production(None, b"abc"))).unwrap();
     let tickets = [opened.ticket(&subject()), opened.ticket(&subject())];
     opened.seal();
@@ -63,7 +63,7 @@ fn request_and_answer_of_one_message_have_one_key() {
 
 #[test]
 fn an_answer_that_comes_later_is_known_by_its_id_once() {
-    let (intake, halves) = intake(ComparisonConfig::default());
+    let (intake, halves) = intake(&ComparisonConfig::default());
     let opened = intake.open((1, 1), Some(b"id-1"), LIMIT, || None).unwrap();
     let ticket = opened.ticket(&subject());
     opened.seal();
@@ -81,7 +81,7 @@ fn an_answer_that_comes_later_is_known_by_its_id_once() {
 
 #[test]
 fn a_request_that_nobody_copies_leaves_nothing() {
-    let (intake, halves) = intake(ComparisonConfig::default());
+    let (intake, halves) = intake(&ComparisonConfig::default());
     let opened = intake.open((1, 1), None, LIMIT, || Some(production(None, b""))).unwrap();
     // Refused by the queue, or lost in a panic, before all targets were asked.
     drop(opened.ticket(&subject()));
@@ -100,7 +100,7 @@ fn a_request_that_nobody_copies_leaves_nothing() {
 
 #[test]
 fn a_copy_that_ends_while_targets_are_still_asked_does_not_know_how_many_there_are() {
-    let (intake, halves) = intake(ComparisonConfig::default());
+    let (intake, halves) = intake(&ComparisonConfig::default());
     let opened = intake.open((1, 1), Some(b"id"), LIMIT, || None).unwrap();
     opened.ticket(&subject()).settle(failed(), |_| Asked::default());
     let second = opened.ticket(&subject());
@@ -113,7 +113,7 @@ fn a_copy_that_ends_while_targets_are_still_asked_does_not_know_how_many_there_a
 
 #[test]
 fn a_request_without_an_answer_and_without_an_id_cannot_be_compared() {
-    let (intake, _halves) = intake(ComparisonConfig::default());
+    let (intake, _halves) = intake(&ComparisonConfig::default());
     assert!(intake.open((1, 1), None, LIMIT, || None).is_none());
     assert!(intake.open((1, 1), Some(b""), LIMIT, || None).is_none());
     assert_eq!(intake.taken().nameless, 2);
@@ -122,7 +122,7 @@ fn a_request_without_an_answer_and_without_an_id_cannot_be_compared() {
 #[test]
 fn the_sample_is_as_large_as_configured_and_may_change() {
     let sample = Share::percent(10.0).unwrap();
-    let (intake, _halves) = intake(ComparisonConfig { sample, ..ComparisonConfig::default() });
+    let (intake, _halves) = intake(&ComparisonConfig { sample, ..ComparisonConfig::default() });
     let opened = |intake: &Arc<Intake>| {
         let open = |&number: &u64| {
             intake.open((3, number), None, LIMIT, || Some(production(None, b""))).is_some()
@@ -140,7 +140,7 @@ fn the_sample_is_as_large_as_configured_and_may_change() {
 #[test]
 fn nobody_waits_for_room_and_what_finds_none_is_counted() {
     let config = ComparisonConfig { memory: 100_000, ..ComparisonConfig::default() };
-    let (intake, halves) = intake(config);
+    let (intake, halves) = intake(&config);
     let send = |number| {
         let opened = intake.open((1, number), None, LIMIT, || Some(production(None, b"")));
         let opened = opened.unwrap();
@@ -171,7 +171,7 @@ fn nobody_waits_for_room_and_what_finds_none_is_counted() {
 #[test]
 fn an_answer_that_is_too_much_for_memory_is_lost_with_its_copy() {
     let config = ComparisonConfig { memory: 4096, ..ComparisonConfig::default() };
-    let (intake, halves) = intake(config);
+    let (intake, halves) = intake(&config);
     let opened = intake.open((1, 1), Some(b"id"), LIMIT, || None).unwrap();
     let ticket = opened.ticket(&subject());
     opened.seal();
@@ -185,7 +185,7 @@ fn an_answer_that_is_too_much_for_memory_is_lost_with_its_copy() {
 #[test]
 fn of_production_s_body_no_more_is_kept_than_configured() {
     let config = ComparisonConfig { max_body: 4, ..ComparisonConfig::default() };
-    let (intake, halves) = intake(config);
+    let (intake, halves) = intake(&config);
     let send = |answer| {
         let opened = intake.open((1, 1), None, LIMIT, || Some(answer)).unwrap();
         let _ticket = opened.ticket(&subject());
