@@ -286,8 +286,8 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
     worker.tally.borrow_mut().notifies += 1;
     let active = worker.lineup.active();
     let mut messages = notify.messages();
-    while let Some(message) = Exchange::next(&mut messages) {
-        let (name, exchange) = message?;
+    while let Some(told) = Exchange::next(&mut messages) {
+        let (message, exchange) = told?;
         worker.tally.borrow_mut().messages += 1;
         let exchange = match exchange {
             Ok(exchange) => exchange,
@@ -295,7 +295,7 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
             Err(_) if late_answer(worker, &active, &message, frame_limit) => continue,
             Err(incomplete) => {
                 worker.tally.borrow_mut().incomplete += 1;
-                worker.report_incomplete(name, incomplete);
+                worker.report_incomplete(message.name, incomplete);
                 continue;
             }
         };

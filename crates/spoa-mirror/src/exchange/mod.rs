@@ -48,8 +48,8 @@ pub enum Version {
     Later,
 }
 
-/// What a message tells: its name, and the request, or what a copy cannot do without and is not there.
-pub type Told<'a> = (&'a [u8], Result<Exchange<'a>, Incomplete>);
+/// A message, and what it tells: the request, or what a copy cannot do without and is not there.
+pub type Told<'a> = (Message<'a>, Result<Exchange<'a>, Incomplete>);
 
 /// Why a message holds no request that could be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -185,7 +185,7 @@ impl<'a> Exchange<'a> {
     pub fn next(messages: &mut Messages<'a>) -> Option<Result<Told<'a>, spop_proto::Error>> {
         let mut parts = Parts::new();
         let message = messages.next_with(|name, value| parts.take(name, value))?;
-        Some(message.map(|message| (message.name, Self::of(&parts, message))))
+        Some(message.map(|message| (message, Self::of(&parts, message))))
     }
 
     #[inline]

@@ -73,7 +73,8 @@ fn what_is_scraped_is_in_the_catalogue_and_promtool_finds_no_fault() {
         let metric = metric.unwrap_or_else(|| panic!("{name} is not in the catalogue"));
         assert_eq!((kind.as_str(), scrape.helps[name].as_str()), (metric.kind.name(), metric.help));
     }
-    // Those that only some have: an engine is connected, a target has a rate limit or a breaker.
+    // Those that only some have: an engine is connected, a target has a rate limit or a breaker, or is
+    // compared.
     let absent = CATALOGUE.iter().filter(|metric| !scrape.kinds.contains_key(metric.name));
     let absent: Vec<_> = absent.map(|metric| metric.name).collect();
     assert_eq!(
@@ -83,6 +84,12 @@ fn what_is_scraped_is_in_the_catalogue_and_promtool_finds_no_fault() {
             "spoa_mirror_target_rate_limit_per_second",
             "spoa_mirror_target_breaker_state",
             "spoa_mirror_target_breaker_opened_total",
+            "spoa_mirror_comparison_copies_total",
+            "spoa_mirror_comparison_pairs_total",
+            "spoa_mirror_comparison_unpaired_total",
+            "spoa_mirror_comparison_waiting",
+            "spoa_mirror_comparison_held_bytes",
+            "spoa_mirror_comparison_memory_limit_bytes",
         ]
     );
     drop(mirror);
