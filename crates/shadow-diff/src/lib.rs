@@ -2,6 +2,30 @@
 //!
 //! Pure: no I/O, no clock, no runtime. What is compared comes from outside and may be hostile: no
 //! function panics, and depth, sizes and the number of what is remembered are bounded.
+//!
+//! [`Comparer`] finds the differences between two responses and settles those that rules excuse:
+//!
+//! ```
+//! use std::time::SystemTime;
+//!
+//! use shadow_diff::{Body, Comparer, Outcome, Pair, Response, ShowAll};
+//!
+//! let headers: &[(&[u8], &[u8])] = &[(b"content-type", b"application/json")];
+//! let response = |body| Response { status: 200, headers, body: Body::Whole(body) };
+//! let comparison = Comparer::default().compare(
+//!     &Pair {
+//!         method: b"GET",
+//!         endpoint: "GET /items/{id}",
+//!         now: SystemTime::now(),
+//!         production: response(br#"{"id": 7, "price": 9.90}"#),
+//!         shadow: response(br#"{"price": 9.9, "id": 8}"#),
+//!     },
+//!     &ShowAll,
+//! );
+//! assert_eq!(comparison.outcome, Outcome::Different);
+//! assert_eq!(comparison.differences.len(), 1);
+//! assert_eq!(comparison.differences[0].place.to_string(), "body $.id");
+//! ```
 #![deny(
     clippy::indexing_slicing,
     clippy::unwrap_used,
