@@ -1,11 +1,13 @@
 //! The steps of one request's walk through the data plane, one at a time, each as often as wanted:
 //! for times (`cargo bench`) and for counts of instructions (`scripts/instructions.sh`).
 
+mod policy;
+
 use std::hint::black_box;
 
-use spoa_mirror::config::{Marker, MirrorUrl, Pattern, TargetConfig};
+use spoa_mirror::config::{Marker, MirrorUrl, TargetConfig};
 use spoa_mirror::exchange::{Completeness, Exchange, Facts};
-use spoa_mirror::policy::{Request, Rules, decide};
+use spoa_mirror::policy::{Request, approve};
 use spoa_mirror::target::request;
 use spoa_mirror::target::response::{Progress, ResponseReader};
 use spop_proto::{Capabilities, Client, Connection, Event, Hello, Messages, Settings, Value};
@@ -37,7 +39,7 @@ impl Step {
 /// Every step.
 #[must_use]
 pub fn steps() -> Vec<Step> {
-    vec![
+    let mut steps = vec![
         acknowledge(),
         on_notify("decode", HEADERS, |frame| decode::ours(frame, see)),
         on_notify("decode-spop-crate", HEADERS, |frame| decode::theirs(frame, see)),
@@ -45,11 +47,11 @@ pub fn steps() -> Vec<Step> {
         on_notify("headers-spop-crate", HEADERS, |frame| decode::their_headers(frame, see, see)),
         on_notify("headers-80", 80, |frame| decode::our_headers(frame, see, see)),
         exchange(),
-        policy("policy-1", 1, 1),
-        policy("policy-100", 100, 2),
         write(),
         response(),
-    ]
+    ];
+    steps.extend(policy::steps());
+    steps
 }
 
 /// Headers of the ordinary request.
@@ -144,39 +146,16 @@ fn exchange() -> Step {
     })
 }
 
-/// `targets` targets decide about a request; `matching` of them want it.
-fn policy(name: &'static str, targets: usize, matching: usize) -> Step {
-    let payload = payload(HEADERS);
-    let target = |number: usize| {
-        let mut target = ordinary_target();
-        if targets > 1 {
-            let prefix =
-                if number < matching { "/some/*".to_owned() } else { format!("/{number}/*") };
-            target.matching.path = vec![Pattern::parse(&prefix).unwrap()];
-        }
-        (Rules::new(&target), target.sample.share)
-    };
-    let rules: Vec<_> = (0..targets).map(target).collect();
-    let marker = marker();
-    Step::new(name, move || {
-        let exchange = first(&payload);
-        let request = Request::new(&exchange, Ok(facts(&exchange)), Completeness::Complete, 1);
-        for (rules, share) in black_box(&rules) {
-            let _ = black_box(decide(&request, rules, *share, &marker));
-        }
-    })
-}
-
 /// Exchange to the bytes of a copy.
 fn write() -> Step {
     let payload = payload(HEADERS);
     let target = ordinary_target();
-    let (rules, share, marker) = (Rules::new(&target), target.sample.share, marker());
+    let marker = marker();
     let mut output = Vec::new();
     Step::new("write", move || {
         let exchange = first(&payload);
         let request = Request::new(&exchange, Ok(facts(&exchange)), Completeness::Complete, 1);
-        let approval = decide(&request, &rules, share, &marker).unwrap();
+        let approval = approve(&request, &target, &marker).unwrap();
         output.clear();
         let name = marker.name.as_deref();
         let layout = request::write(&request, approval, &target, None, name, &mut output);

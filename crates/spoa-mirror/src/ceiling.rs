@@ -18,7 +18,8 @@ const TLS_SESSION: u64 = 128 << 10;
 const HTTP2_WINDOW: u64 = 64 << 10;
 /// A request and an answer of the admin API, with TLS.
 const ADMIN_CONNECTION: u64 = 512 << 10;
-/// The compiled form of a regular expression, and what a search by it keeps, each.
+/// The compiled form of a regular expression, and what a search by it keeps, each. It is compiled once
+/// for itself and once together with others.
 const REGEX: u64 = 1 << 20;
 /// Two bodies decoded (`shadow_diff::Limits`), and their parts: values and lines, with what is between them.
 const COMPARING: u64 = 2 * (8 << 20) + 2 * 500_000 * 64;
@@ -165,7 +166,7 @@ fn add_target(
     }
     let patterns = regexes(target);
     if patterns > 0 {
-        add("regular expressions", patterns, REGEX + workers * 2 * REGEX);
+        add("regular expressions", patterns, 2 * REGEX + workers * 2 * REGEX);
     }
 }
 

@@ -344,11 +344,11 @@ impl Control {
         let comparing = self.state().comparing.clone();
         let comparing = Comparing::wanted(&config, comparing).inspect_err(|e| self.failed(e))?;
         let reloaded = compare(&old, &config, &known, &targets);
-        let route = Route {
-            marker: config.marker.clone(),
-            targets: targets.iter().map(|planned| planned.plan.clone()).collect(),
-            intake: comparing.as_ref().and_then(|comparing| comparing.configure(&config)),
-        };
+        let route = Route::new(
+            config.marker.clone(),
+            targets.iter().map(|planned| planned.plan.clone()).collect(),
+            comparing.as_ref().and_then(|comparing| comparing.configure(&config)),
+        );
         {
             let mut state = self.state();
             for planned in &targets {

@@ -84,11 +84,11 @@ fn serve(
         let comparing = Comparing::wanted(&config, None)?;
         let plan = Plan {
             settings: settings(&config),
-            route: Route {
-                marker: config.marker.clone(),
-                targets: targets.iter().map(|planned| planned.plan.clone()).collect(),
-                intake: comparing.as_ref().and_then(|comparing| comparing.configure(&config)),
-            },
+            route: Route::new(
+                config.marker.clone(),
+                targets.iter().map(|planned| planned.plan.clone()).collect(),
+                comparing.as_ref().and_then(|comparing| comparing.configure(&config)),
+            ),
             sink: sink.clone(),
             log: config.log.clone(),
             started,

@@ -18,7 +18,7 @@ use super::stream::{Accepted, Stream};
 use super::worker::Worker;
 use crate::exchange::{Completeness, Exchange, Facts, Production};
 use crate::policy::Request;
-use crate::survive::{caught, caught_future};
+use crate::survive::caught_future;
 
 /// A connection that does not say HELLO in this time is closed.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -310,12 +310,7 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
         });
         let mut request = Request::new(&exchange, facts, completeness, worker.chance.draw());
         request.opened = opened.as_ref();
-        for target in &active.targets {
-            // A defect must cost one copy, not the connection and all the requests that wait on it.
-            if caught(|| target.offer(&request)).is_none() {
-                target.count_panic();
-            }
-        }
+        active.offer(&request);
         if let Some(opened) = opened {
             opened.seal();
         }

@@ -42,11 +42,11 @@ fn start_with(config: TargetConfig) -> (Running, SpopClient) {
     };
     let plan = Plan {
         settings: Settings::default(),
-        route: Route {
+        route: Route::new(
             marker,
-            intake: None,
-            targets: vec![TargetPlan { shared: Arc::clone(&shared), tls: None, addresses }],
-        },
+            vec![TargetPlan { shared: Arc::clone(&shared), tls: None, addresses }],
+            None,
+        ),
         sink: Sink::open(&log).unwrap(),
         log,
         started: Instant::now(),

@@ -10,6 +10,8 @@ use std::time::Instant;
 use crate::comparison::Intake;
 use crate::config::Marker;
 use crate::outcome::Tally;
+use crate::policy::{Judge, Request, Rules};
+use crate::survive::caught;
 use crate::target::{self, Target};
 
 /// What a worker needs to build its side of a target.
@@ -27,19 +29,55 @@ pub struct TargetPlan {
 #[derive(Clone)]
 pub struct Route {
     /// How copies are marked.
-    pub marker: Marker,
+    marker: Marker,
     /// The targets, in the order of the configuration.
-    pub targets: Vec<TargetPlan>,
+    targets: Vec<TargetPlan>,
+    /// Which requests they want.
+    rules: Rules,
     /// Takes what is to be compared, when any target's answers are.
-    pub intake: Option<Arc<Intake>>,
+    intake: Option<Arc<Intake>>,
+}
+
+impl Route {
+    /// To these targets.
+    #[must_use]
+    pub fn new(marker: Marker, targets: Vec<TargetPlan>, intake: Option<Arc<Intake>>) -> Self {
+        let configs: Vec<_> = targets.iter().map(|plan| &plan.shared.config).collect();
+        let rules = Rules::new(&configs);
+        Self { marker, targets, rules, intake }
+    }
 }
 
 /// The targets that take requests; for the length of one NOTIFY they stay the same.
 pub(super) struct Active {
     pub(super) marker: Option<String>,
-    pub(super) targets: Vec<Rc<Target>>,
+    targets: Vec<Rc<Target>>,
+    judge: Judge,
     /// Takes what is to be compared, when any target's answers are.
     pub(super) intake: Option<Arc<Intake>>,
+}
+
+impl Active {
+    /// Offers a request to each target.
+    pub(super) fn offer(&self, request: &Request<'_>) {
+        let mut hearing = self.judge.hear(request);
+        let mut left = self.targets.iter().enumerate();
+        loop {
+            let mut last = None;
+            let all = caught(|| {
+                for (number, target) in left.by_ref() {
+                    last = Some(target);
+                    target.offer(request, number, &mut hearing);
+                }
+            });
+            match last {
+                // A defect must cost one copy, not those for the targets that come after, nor the
+                // connection and all the requests that wait on it.
+                Some(target) if all.is_none() => target.count_panic(),
+                _ => return,
+            }
+        }
+    }
 }
 
 /// All targets of one worker, and what was counted for those that are gone.
@@ -54,7 +92,8 @@ pub(super) struct Lineup {
 
 impl Lineup {
     pub(super) fn new(route: &Route, context: Rc<target::Context>) -> Self {
-        let active = Active { marker: None, targets: Vec::new(), intake: None };
+        let judge = Judge::new(Rules::new(&[]));
+        let active = Active { marker: None, targets: Vec::new(), judge, intake: None };
         let lineup = Self {
             context,
             active: RefCell::new(Rc::new(active)),
@@ -88,6 +127,7 @@ impl Lineup {
         let active = Active {
             marker: route.marker.name.clone(),
             targets: targets.collect(),
+            judge: Judge::new(route.rules.clone()),
             intake: route.intake.clone(),
         };
         for target in &old.targets {

@@ -53,9 +53,9 @@ impl Tally {
         self.failed[failure as usize] += 1;
     }
 
-    /// Counts a copy that was not sent.
-    pub fn count_drop(&mut self, reason: DropReason) {
-        self.dropped[reason as usize] += 1;
+    /// Counts so many copies that were not sent.
+    pub fn count_drops(&mut self, reason: DropReason, count: u64) {
+        self.dropped[reason as usize] += count;
     }
 
     /// Connections that are open now.

@@ -1,18 +1,23 @@
 //! Which requests are copied: one answer for each target, with one reason for each refusal. No I/O.
 
-pub mod matching;
+mod matching;
+mod patterns;
 pub mod redact;
+#[cfg(test)]
+mod reference;
 pub mod rewrite;
 pub mod sample;
 pub mod view;
+
+use std::cell::{RefCell, RefMut};
 
 use crate::comparison::Opened;
 use crate::config::{Marker, Share, TargetConfig, TruncatedBody};
 use crate::exchange::{Completeness, Exchange, Facts, HeaderError};
 use crate::outcome::DropReason;
 
-use matching::Matcher;
-use sample::Sampler;
+use matching::{Answers, Matcher};
+use sample::{LastKey, Places, Samples};
 use view::View;
 
 /// A request that targets are asked about, with what is found out once for all of them.
@@ -51,45 +56,73 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A target's rules, ready to be asked. Each worker has its own, see [`Matcher`].
-#[derive(Debug)]
+/// The rules of all targets: which requests each of them wants.
+#[derive(Debug, Clone)]
 pub struct Rules {
-    /// What a request must meet, if there is anything.
-    matching: Option<Matcher>,
-    /// What it must not meet.
-    except: Option<Matcher>,
-    sample: Sampler,
-    truncated_body: TruncatedBody,
-    max_body: Option<u64>,
+    matcher: Matcher,
+    samples: Samples,
 }
 
 impl Rules {
-    /// Makes the rules of `target` ready.
+    /// Makes the rules of `targets` ready.
     #[must_use]
-    pub fn new(target: &TargetConfig) -> Self {
-        Self {
-            matching: (target.matching != Default::default())
-                .then(|| Matcher::new(&target.matching)),
-            except: target.except.as_ref().map(Matcher::new),
-            sample: Sampler::new(&target.sample),
-            truncated_body: target.truncated_body,
-            max_body: target.max_body,
-        }
+    pub fn new(targets: &[&TargetConfig]) -> Self {
+        Self { matcher: Matcher::new(targets), samples: Samples::new(targets) }
+    }
+}
+
+/// Rules with room for what they find out of a request; each worker has its own.
+#[derive(Debug)]
+pub struct Judge {
+    rules: Rules,
+    findings: RefCell<(Answers, Places)>,
+}
+
+/// A request that the rules are asked about, target by target; what one asks for, others need not
+/// look for again.
+pub struct Hearing<'j, 'a> {
+    rules: &'j Rules,
+    request: &'j Request<'a>,
+    findings: RefMut<'j, (Answers, Places)>,
+    last_key: LastKey<'a>,
+}
+
+impl Judge {
+    /// Judges by `rules`.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        let findings = RefCell::new((rules.matcher.answers(), rules.samples.places()));
+        Self { rules, findings }
     }
 
-    fn want(&self, request: &Request<'_>) -> bool {
-        let view = &request.view;
-        if request.facts.is_ok() {
-            return self.matching.as_ref().is_none_or(|rule| rule.meets(view))
-                && !self.except.as_ref().is_some_and(|rule| rule.meets(view));
+    /// Takes up a request; one at a time.
+    #[inline]
+    #[must_use]
+    pub fn hear<'j, 'a>(&'j self, request: &'j Request<'a>) -> Hearing<'j, 'a> {
+        let mut findings = self.findings.borrow_mut();
+        findings.0.clear();
+        findings.1.clear();
+        Hearing { rules: &self.rules, request, findings, last_key: None }
+    }
+}
+
+impl Hearing<'_, '_> {
+    /// Whether the target of this number wants the request, of which it gets `share` of those that
+    /// match.
+    ///
+    /// # Errors
+    /// Why it does not.
+    #[inline]
+    pub fn wanted(&mut self, target: usize, share: Share) -> Result<(), DropReason> {
+        let (request, (answers, places)) = (self.request, &mut *self.findings);
+        let whole = request.facts.is_ok();
+        if !self.rules.matcher.wants(target, &request.view, whole, answers) {
+            return Err(DropReason::NotMatched);
         }
-        // What is missing of the headers may be what a rule looks for. Only what the rest of the
-        // request says settles it; otherwise the headers are the reason that it is not copied.
-        self.matching.as_ref().is_none_or(|rule| rule.meets_outside(view))
-            && !self
-                .except
-                .as_ref()
-                .is_some_and(|rule| !rule.looks_inside() && rule.meets_outside(view))
+        if !self.rules.samples.takes(target, share, request, places, &mut self.last_key) {
+            return Err(DropReason::NotSampled);
+        }
+        Ok(())
     }
 }
 
@@ -108,24 +141,16 @@ pub struct Approval {
     pub copies: u32,
 }
 
-/// Decides whether `request` is copied to a target with these rules; `share` of those that match is.
-/// What the target does not want is refused as such, whatever else is wrong with it. The approval is
-/// for one copy.
+/// Decides whether a request that a target wants is copied to it: what is not wanted is refused as
+/// such before, whatever else is wrong with it. The approval is for one copy.
 ///
 /// # Errors
 /// Why it is not.
-pub fn decide(
+pub fn approve(
     request: &Request<'_>,
-    rules: &Rules,
-    share: Share,
+    target: &TargetConfig,
     marker: &Marker,
 ) -> Result<Approval, DropReason> {
-    if !rules.want(request) {
-        return Err(DropReason::NotMatched);
-    }
-    if !rules.sample.takes(share, &request.view, request.draw) {
-        return Err(DropReason::NotSampled);
-    }
     let facts = request.facts.as_ref().map_err(|error| match error {
         HeaderError::Truncated => DropReason::TruncatedHeaders,
         HeaderError::Malformed => DropReason::Malformed,
@@ -140,7 +165,7 @@ pub fn decide(
     if hops >= marker.max_hops {
         return Err(DropReason::Loop);
     }
-    if rules.max_body.is_some_and(|most| known_length(request) > most) {
+    if target.max_body.is_some_and(|most| known_length(request) > most) {
         return Err(DropReason::BodyTooLarge);
     }
     let mut approval =
@@ -149,7 +174,7 @@ pub fn decide(
         // What an earlier copy was cut short by is still missing.
         Completeness::Complete => approval.truncated = facts.marker.is_some_and(is_truncated),
         Completeness::Overlong => return Err(DropReason::Malformed),
-        Completeness::Truncated { .. } | Completeness::Unknown => match rules.truncated_body {
+        Completeness::Truncated { .. } | Completeness::Unknown => match target.truncated_body {
             TruncatedBody::Skip => return Err(DropReason::TruncatedBody),
             TruncatedBody::Send => {}
             TruncatedBody::HeadersOnly => approval.headers_only = true,
@@ -199,8 +224,17 @@ mod tests {
     }
 
     fn answer(config: &TargetConfig, asked: &Asked<'_>) -> Result<Approval, DropReason> {
-        let rules = Rules::new(config);
-        with_request(asked, |request| decide(request, &rules, config.sample.share, &marker()))
+        with_request(asked, |request| decide(request, config, config.sample.share))
+    }
+
+    fn decide(
+        request: &Request<'_>,
+        config: &TargetConfig,
+        share: Share,
+    ) -> Result<Approval, DropReason> {
+        let judge = Judge::new(Rules::new(&[config]));
+        judge.hear(request).wanted(0, share)?;
+        approve(request, config, &marker())
     }
 
     /// A target for requests of the path `/a` that have the header `x-beta`.
@@ -321,10 +355,9 @@ mod tests {
     fn the_share_in_force_counts_and_not_the_configured_one() {
         let mut config = target("http://t");
         config.sample.by = Some(Key::Header("x-user".to_owned()));
-        let rules = Rules::new(&config);
         let asked = Asked { headers: b"x-user: a\r\n\r\n", ..Asked::default() };
         with_request(&asked, |request| {
-            let with = |share| decide(request, &rules, share, &marker());
+            let with = |share| decide(request, &config, share);
             assert_eq!(with(Share::NONE), Err(DropReason::NotSampled));
             assert!(with(Share::ALL).is_ok());
         });

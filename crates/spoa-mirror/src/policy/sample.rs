@@ -2,57 +2,134 @@
 //!
 //! A request's key, or a number drawn for it, is hashed to a place between 0 and 1, and copied when
 //! the place lies below the share. So the same key gets the same answer from every agent at any
-//! time, and a smaller share takes a part of what a larger one takes.
+//! time, and a smaller share takes a part of what a larger one takes. Samples that go by the same key
+//! with the same seed share the place.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::view::{Place, View};
-use crate::config::{Sample, Share, WithoutKey};
+use super::Request;
+use super::view::Text;
+use crate::config::{Key, Share, TargetConfig, WithoutKey};
 
-/// A sample, ready to be asked about requests.
+/// The samples of all targets, ready to be asked about requests.
 #[derive(Debug, Clone)]
-pub struct Sampler {
-    by: Option<Place>,
+pub struct Samples {
+    targets: Vec<Target>,
+    lots: Vec<Lot>,
+    keys: Vec<Key>,
+}
+
+/// A target's sample.
+#[derive(Debug, Clone)]
+struct Target {
     without_key: WithoutKey,
+    /// An index of [`Samples::lots`].
+    lot: usize,
+}
+
+/// What gives a request its place.
+#[derive(Debug, Clone, PartialEq)]
+struct Lot {
+    /// An index of [`Samples::keys`]; without one, the number drawn for the request.
+    key: Option<usize>,
     seed: u64,
 }
 
-impl Sampler {
-    /// Makes `sample` ready.
+/// Where one request stands by each lot, as far as it was asked.
+#[derive(Debug)]
+pub struct Places {
+    known: Vec<Option<Place>>,
+}
+
+/// A place between 0 and 1, as [`Share::includes`] has it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    hash: u64,
+    /// Whether it comes from the number drawn because the request lacks the key.
+    by_chance: bool,
+}
+
+/// The key that was looked for last in a request, and what it was: targets have few different ones.
+pub type LastKey<'a> = Option<(usize, Option<Text<'a>>)>;
+
+impl Places {
+    /// Forgets the request.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.known.fill(None);
+    }
+}
+
+impl Samples {
+    /// Makes the samples of `targets` ready.
     #[must_use]
-    pub fn new(sample: &Sample) -> Self {
-        Self {
-            by: sample.by.clone().map(Place::new),
-            without_key: sample.without_key,
-            seed: xxh3_64(sample.seed.as_bytes()),
+    pub fn new(targets: &[&TargetConfig]) -> Self {
+        fn index<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+            list.iter().position(|known| *known == item).unwrap_or_else(|| {
+                list.push(item);
+                list.len() - 1
+            })
         }
+        let mut samples = Self { targets: Vec::new(), lots: Vec::new(), keys: Vec::new() };
+        for sample in targets.iter().map(|target| &target.sample) {
+            let key = sample.by.clone().map(|key| index(&mut samples.keys, key));
+            let lot = Lot { key, seed: xxh3_64(sample.seed.as_bytes()) };
+            let lot = index(&mut samples.lots, lot);
+            samples.targets.push(Target { without_key: sample.without_key, lot });
+        }
+        samples
     }
 
-    /// Whether `share` of the requests includes this one. An empty key is none. `draw` is the random
-    /// number that was drawn for the request: where chance decides, samples of one request nest like
-    /// those by a key.
+    /// Room for the places of one request.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        Places { known: vec![None; self.lots.len()] }
+    }
+
+    /// Whether `share` of the requests includes this one for the target of this number. An empty key is
+    /// none. Where chance decides, samples of one request nest like those by a key.
     #[inline]
     #[must_use]
-    pub fn takes(&self, share: Share, view: &View<'_>, draw: u64) -> bool {
-        if share == Share::ALL && self.without_key != WithoutKey::Skip {
+    pub fn takes<'a>(
+        &self,
+        target: usize,
+        share: Share,
+        request: &Request<'a>,
+        places: &mut Places,
+        last: &mut LastKey<'a>,
+    ) -> bool {
+        let Some(Target { without_key, lot }) = self.targets.get(target) else { return false };
+        if share == Share::ALL && *without_key != WithoutKey::Skip {
             return true;
         }
-        let Some(place) = &self.by else { return self.includes(share, &draw.to_le_bytes()) };
-        match view.first(place).filter(|key| !key.is_empty()) {
-            Some(key) => self.includes(share, &key),
-            None => match self.without_key {
-                WithoutKey::Chance => self.includes(share, &draw.to_le_bytes()),
-                WithoutKey::Skip => false,
-                WithoutKey::Copy => true,
-            },
+        let (Some(lot), Some(known)) = (self.lots.get(*lot), places.known.get_mut(*lot)) else {
+            return false;
+        };
+        let place = known.get_or_insert_with(|| self.place(lot, request, last));
+        match without_key {
+            WithoutKey::Skip if place.by_chance => false,
+            WithoutKey::Copy if place.by_chance => true,
+            _ => share.includes(place.hash),
         }
     }
 
-    fn includes(&self, share: Share, key: &[u8]) -> bool {
-        share.includes(xxh3_64_with_seed(key, self.seed))
+    fn place<'a>(&self, lot: &Lot, request: &Request<'a>, last: &mut LastKey<'a>) -> Place {
+        let place = |bytes: &[u8]| xxh3_64_with_seed(bytes, lot.seed);
+        let drawn = request.draw.to_le_bytes();
+        let Some((index, key)) = lot.key.and_then(|index| Some((index, self.keys.get(index)?)))
+        else {
+            return Place { hash: place(&drawn), by_chance: false };
+        };
+        if last.as_ref().is_none_or(|(known, _)| *known != index) {
+            *last = Some((index, request.view.first(key).filter(|value| !value.is_empty())));
+        }
+        match last {
+            Some((_, Some(value))) => Place { hash: place(value), by_chance: false },
+            _ => Place { hash: place(&drawn), by_chance: true },
+        }
     }
 }
 
@@ -94,7 +171,9 @@ mod tests {
 
     use super::*;
     use crate::config::Key;
-    use crate::policy::tests_support::with_view;
+    use crate::config::Sample;
+    use crate::config::tests_support::target;
+    use crate::policy::tests_support::{Asked, with_request};
 
     fn share(percent: f64) -> Share {
         Share::percent(percent).unwrap()
@@ -107,16 +186,23 @@ mod tests {
     /// Whether a sample by the cookie `s` takes a request with this cookie.
     fn takes(sample: &Sample, share: Share, cookie: &str, draw: u64) -> bool {
         let headers = format!("cookie: {cookie}\r\n\r\n");
-        with_view(b"GET", b"/", headers.as_bytes(), &[], |view| {
-            Sampler::new(sample).takes(share, view, draw)
+        let asked = Asked { headers: headers.as_bytes(), draw, ..Asked::default() };
+        let samples =
+            Samples::new(&[&TargetConfig { sample: sample.clone(), ..target("http://t") }]);
+        with_request(&asked, |request| {
+            samples.takes(0, share, request, &mut samples.places(), &mut None)
         })
+    }
+
+    /// Whether `share` of the keys includes this one.
+    fn includes(seed: &str, share: Share, key: &str) -> bool {
+        share.includes(xxh3_64_with_seed(key.as_bytes(), xxh3_64(seed.as_bytes())))
     }
 
     /// How many of the keys `user 0`, `user 1`, ... a sample takes.
     fn taken(sample: &Sample, share: Share, keys: u32) -> u32 {
-        let sampler = Sampler::new(sample);
         let keys = (0..keys).map(|number| format!("user {number}"));
-        keys.map(|key| u32::from(sampler.includes(share, key.as_bytes()))).sum()
+        keys.map(|key| u32::from(includes(&sample.seed, share, &key))).sum()
     }
 
     /// Computed by another implementation of XXH3: these answers hold for ever, on every machine.
@@ -125,11 +211,10 @@ mod tests {
         let long = "x".repeat(300);
         let long = [("", long.as_str(), 577_339), ("search-2025", long.as_str(), 191_401)];
         for (seed, key, place) in PLACES.iter().copied().chain(long) {
-            let sampler = Sampler::new(&by_cookie(seed));
             let (below, above) = (place, place + 1);
             let of = Share::of_millionths;
-            assert!(!sampler.includes(of(below), key.as_bytes()), "{seed:?} {key:?}");
-            assert!(sampler.includes(of(above), key.as_bytes()), "{seed:?} {key:?}");
+            assert!(!includes(seed, of(below), key), "{seed:?} {key:?}");
+            assert!(includes(seed, of(above), key), "{seed:?} {key:?}");
         }
     }
 
@@ -162,12 +247,10 @@ mod tests {
     /// Keys that differ little, and each hundredth of the whole: no part gets more than its share.
     #[test]
     fn keys_spread_evenly() {
-        let sampler = Sampler::new(&by_cookie("x"));
         let mut parts = [0u32; 100];
         for number in 0..100_000u32 {
             let key = number.to_string();
-            let part = (0..100)
-                .find(|&part| sampler.includes(share(f64::from(part) + 1.0), key.as_bytes()));
+            let part = (0..100).find(|&part| includes("x", share(f64::from(part) + 1.0), &key));
             parts[usize::try_from(part.unwrap()).unwrap()] += 1;
         }
         let chi: f64 = parts.iter().map(|&n| (f64::from(n) - 1000.0).powi(2) / 1000.0).sum();
@@ -177,10 +260,9 @@ mod tests {
 
     #[test]
     fn seeds_make_samples_independent() {
-        let samples = ["a", "b"].map(|seed| Sampler::new(&by_cookie(seed)));
         let both = (0..100_000u32).filter(|number| {
             let key = number.to_string();
-            samples.iter().all(|sampler| sampler.includes(share(10.0), key.as_bytes()))
+            ["a", "b"].iter().all(|seed| includes(seed, share(10.0), &key))
         });
         let both = both.count();
         assert!((800..1200).contains(&both), "{both} of 1000");
@@ -210,10 +292,9 @@ mod tests {
     fn chance_is_even_and_differs_between_workers() {
         let (one, other) = (Chance::new(), Chance::new());
         assert_ne!(one.draw(), other.draw());
-        let sampler = Sampler::new(&Sample::default());
-        let taken = with_view(b"GET", b"/", b"", &[], |view| {
-            (0..100_000).filter(|_| sampler.takes(share(1.0), view, one.draw())).count()
-        });
+        let sample = Sample::default();
+        let draws = (0..100_000).map(|_| one.draw());
+        let taken = draws.filter(|&draw| takes(&sample, share(1.0), "", draw)).count();
         assert!((800..1200).contains(&taken), "{taken}");
     }
 

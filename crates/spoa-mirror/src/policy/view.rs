@@ -1,8 +1,6 @@
-//! A request as rules look at it. Everything is found where it lies, when it is asked for, and what
-//! the rules of several targets ask for is found once.
+//! A request as rules look at it: everything is found where it lies, when it is asked for.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -16,62 +14,6 @@ use crate::exchange::{Exchange, RequestTarget};
 #[derive(Debug)]
 pub struct View<'a> {
     exchange: Exchange<'a>,
-    path: OnceCell<&'a [u8]>,
-    host: OnceCell<Cow<'a, [u8]>>,
-    source: OnceCell<Option<IpAddr>>,
-    notes: [OnceCell<Note<'a>>; NOTES],
-}
-
-/// So many named values of a request are remembered; rules that ask for more look for them again.
-const NOTES: usize = 16;
-
-/// A place that rules look at, made ready to be found again quickly.
-#[derive(Debug, Clone)]
-pub struct Place {
-    key: Key,
-    /// The same for the same key and for no other; `None` for a name that is too long.
-    tag: Option<Tag>,
-}
-
-/// The kind of a key and its name: numbers are compared faster than texts.
-type Tag = [u64; 4];
-
-impl Place {
-    /// Makes `key` ready.
-    #[must_use]
-    pub fn new(key: Key) -> Self {
-        let kind = match key {
-            Key::Header(_) => 1,
-            Key::Cookie(_) => 2,
-            Key::Query(_) => 3,
-            Key::Source => 4,
-            Key::Argument(_) => 5,
-        };
-        let name = key.name().as_bytes();
-        let mut bytes = [0; size_of::<Tag>()];
-        // Kind and length, then the name.
-        let tag = u8::try_from(name.len()).ok().and_then(|length| {
-            bytes[..2].copy_from_slice(&[kind, length]);
-            bytes.get_mut(2..2 + name.len())?.copy_from_slice(name);
-            let mut words = bytes.chunks_exact(8).filter_map(|word| word.try_into().ok());
-            Some(std::array::from_fn(|_| words.next().map_or(0, u64::from_le_bytes)))
-        });
-        Self { key, tag }
-    }
-}
-
-/// A named value that was looked for.
-#[derive(Debug)]
-struct Note<'a> {
-    tag: Tag,
-    found: Found<'a>,
-}
-
-/// What there is of a name.
-#[derive(Debug, Clone, Copy)]
-struct Found<'a> {
-    first: Option<Text<'a>>,
-    more: bool,
 }
 
 /// A value as text: as it came, or a number or address written out.
@@ -117,73 +59,18 @@ impl<'a> View<'a> {
     /// Looks at `exchange`.
     #[must_use]
     pub fn new(exchange: &Exchange<'a>) -> Self {
-        Self {
-            exchange: *exchange,
-            path: OnceCell::new(),
-            host: OnceCell::new(),
-            source: OnceCell::new(),
-            notes: [const { OnceCell::new() }; NOTES],
-        }
+        Self { exchange: *exchange }
     }
 
-    /// The first value at `place`, as the client wrote it.
+    /// The first value of `key`, as the client wrote it.
     #[must_use]
-    pub fn first(&self, place: &Place) -> Option<Text<'a>> {
-        match self.noted(place) {
-            Some(found) => found.first,
-            None => self.find(&place.key).first,
-        }
-    }
-
-    /// Whether any value at `place` passes `test`; those of query parameters are decoded.
-    #[inline]
-    pub fn any(&self, place: &Place, test: impl Fn(&[u8]) -> bool) -> bool {
-        let sought;
-        let found = match self.noted(place) {
-            Some(found) => found,
-            None => {
-                sought = self.find(&place.key);
-                &sought
-            }
-        };
-        let passes = |value: &[u8]| match place.key {
-            Key::Query(_) => test(&percent_decoded(value)),
-            _ => test(value),
-        };
-        let Some(first) = &found.first else { return false };
-        passes(first)
-            || found.more
-                && match &place.key {
-                    Key::Header(name) => self.headers(name).skip(1).any(passes),
-                    Key::Cookie(name) => self.cookies(name).skip(1).any(passes),
-                    Key::Query(name) => self.parameters(name).skip(1).any(passes),
-                    Key::Source | Key::Argument(_) => false,
-                }
-    }
-
-    /// What there is at `place`, where it is or can be remembered.
-    #[inline]
-    fn noted(&self, place: &Place) -> Option<&Found<'a>> {
-        let tag = place.tag?;
-        for note in &self.notes {
-            let note = note.get_or_init(|| Note { tag, found: self.find(&place.key) });
-            if note.tag == tag {
-                return Some(&note.found);
-            }
-        }
-        None
-    }
-
-    fn find(&self, key: &Key) -> Found<'a> {
-        fn of<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Found<'a> {
-            Found { first: values.next().map(Text::Bytes), more: values.next().is_some() }
-        }
+    pub fn first(&self, key: &Key) -> Option<Text<'a>> {
         match key {
-            Key::Header(name) => of(self.headers(name)),
-            Key::Cookie(name) => of(self.cookies(name)),
-            Key::Query(name) => of(self.parameters(name)),
-            Key::Source => Found { first: self.source().map(Text::written), more: false },
-            Key::Argument(name) => Found { first: self.argument(name), more: false },
+            Key::Header(name) => self.header(name).map(Text::Bytes),
+            Key::Cookie(name) => self.cookie(name).map(Text::Bytes),
+            Key::Query(name) => self.parameters(name).next().map(Text::Bytes),
+            Key::Source => self.source().map(Text::written),
+            Key::Argument(name) => self.argument(name),
         }
     }
 
@@ -197,7 +84,7 @@ impl<'a> View<'a> {
     /// `*` for the server as a whole, and nothing for an authority.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
-        self.path.get_or_init(|| match self.exchange.target {
+        match self.exchange.target {
             RequestTarget::Origin { path, .. } => split_query(path).0,
             RequestTarget::Absolute { path, .. } => match split_query(path).0 {
                 b"" => b"/",
@@ -205,7 +92,7 @@ impl<'a> View<'a> {
             },
             RequestTarget::Asterisk => b"*",
             RequestTarget::Authority(_) => b"",
-        })
+        }
     }
 
     /// The query as the client wrote it, without the question mark; empty without one.
@@ -236,15 +123,18 @@ impl<'a> View<'a> {
 
     /// The host in lower case.
     #[must_use]
-    pub fn host_lowercase(&self) -> &[u8] {
-        self.host.get_or_init(|| {
-            let host = self.host();
-            if host.iter().any(u8::is_ascii_uppercase) {
-                Cow::Owned(host.to_ascii_lowercase())
-            } else {
-                Cow::Borrowed(host)
-            }
-        })
+    pub fn host_lowercase(&self) -> Cow<'a, [u8]> {
+        let host = self.host();
+        if host.iter().any(u8::is_ascii_uppercase) {
+            Cow::Owned(host.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(host)
+        }
+    }
+
+    /// Names and values of all headers, as far as they can be read.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        self.exchange.headers.iter().map_while(Result::ok)
     }
 
     /// The first header of this name, which is in lower case.
@@ -255,10 +145,7 @@ impl<'a> View<'a> {
 
     /// The headers of this name, which is in lower case.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.exchange
-            .headers
-            .iter()
-            .map_while(Result::ok)
+        self.all_headers()
             .filter(move |(found, _)| found.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
@@ -286,15 +173,13 @@ impl<'a> View<'a> {
     /// The client's address: the argument `src`, or `arg_src`.
     #[must_use]
     pub fn source(&self) -> Option<IpAddr> {
-        *self.source.get_or_init(|| {
-            let value = self.exchange.message.get(b"src");
-            let address = match value.or_else(|| self.exchange.message.get(b"arg_src"))? {
-                Value::Ipv4(address) => IpAddr::V4(address),
-                Value::Ipv6(address) => IpAddr::V6(address),
-                value => std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok()?,
-            };
-            Some(address.to_canonical())
-        })
+        let value = self.exchange.message.get(b"src");
+        let address = match value.or_else(|| self.exchange.message.get(b"arg_src"))? {
+            Value::Ipv4(address) => IpAddr::V4(address),
+            Value::Ipv6(address) => IpAddr::V6(address),
+            value => std::str::from_utf8(value.as_bytes()?).ok()?.parse().ok()?,
+        };
+        Some(address.to_canonical())
     }
 
     /// The argument of this name, or of `arg_` and this name, as text; `None` without a value.
@@ -450,7 +335,7 @@ mod tests {
     #[test]
     fn hosts_are_compared_in_lower_case() {
         let host =
-            |headers: &[u8]| with_view(b"/", headers, &[], |view| view.host_lowercase().to_owned());
+            |headers: &[u8]| with_view(b"/", headers, &[], |view| view.host_lowercase().to_vec());
         assert_eq!(host(b"host: WWW.Example.net:80\r\n\r\n"), b"www.example.net");
         assert_eq!(host(b"host: www.example.net\r\n\r\n"), b"www.example.net");
     }
@@ -460,44 +345,25 @@ mod tests {
         let mapped = "::ffff:10.0.0.1".parse().unwrap();
         for value in [Value::Ipv6(mapped), Value::String(b"::ffff:10.0.0.1")] {
             with_view(b"/", b"", &[(b"src", value)], |view| {
-                assert_eq!(view.first(&Place::new(Key::Source)).as_deref(), Some(&b"10.0.0.1"[..]));
+                assert_eq!(view.first(&Key::Source).as_deref(), Some(&b"10.0.0.1"[..]));
             });
         }
     }
 
-    /// More names than are remembered, names too long for it, and the same name in every place.
+    /// The same name in every place.
     #[test]
-    fn what_is_remembered_is_what_is_there() {
-        let long = "n".repeat(40);
-        let names: Vec<_> = (0..NOTES).map(|n| format!("n{n}")).chain([long]).collect();
-        let (mut headers, mut cookies, mut url) = (String::new(), String::new(), "/?".to_owned());
-        for name in &names {
-            headers += &format!("{name}: header {name}\r\n{name}: more\r\n");
-            cookies += &format!("{name}=cookie {name}; ");
-            url += &format!("{name}=query%20{name}&{name}=more&");
-        }
-        headers += &format!("cookie: {cookies}\r\n\r\n");
-        let values: Vec<_> = names.iter().map(|name| format!("args {name}")).collect();
-        let arguments: Vec<_> = names
-            .iter()
-            .zip(&values)
-            .map(|(name, value)| (name.as_bytes(), Value::String(value.as_bytes())))
-            .collect();
-        with_view(url.as_bytes(), headers.as_bytes(), &arguments, |view| {
-            for name in names.iter().chain(&names).chain(names.iter().rev()) {
-                for (key, place, more) in [
-                    (Key::Header(name.clone()), "header", true),
-                    (Key::Cookie(name.clone()), "cookie", false),
-                    (Key::Query(name.clone()), "query", true),
-                    (Key::Argument(name.clone()), "args", false),
-                ] {
-                    let value = format!("{place} {name}");
-                    let place = Place::new(key);
-                    assert!(view.any(&place, |found| found == value.as_bytes()), "{place:?}");
-                    assert_eq!(view.any(&place, |found| found == b"more"), more, "{place:?}");
-                    assert!(!view.any(&place, |_| false));
-                }
-                assert!(view.first(&Place::new(Key::Header(format!("{name}x")))).is_none());
+    fn a_key_has_its_first_value() {
+        let headers = b"n: header\r\nN: more\r\ncookie: n=cookie; n=more\r\n\r\n";
+        with_view(b"/?n=qu%65ry&n=more", headers, &[(b"n", Value::String(b"args"))], |view| {
+            let first = |key: fn(String) -> Key, name: &str| view.first(&key(name.to_owned()));
+            for (key, value) in [
+                (Key::Header as fn(String) -> Key, &b"header"[..]),
+                (Key::Cookie, b"cookie"),
+                (Key::Query, b"qu%65ry"),
+                (Key::Argument, b"args"),
+            ] {
+                assert_eq!(first(key, "n").as_deref(), Some(value));
+                assert!(first(key, "nx").is_none());
             }
         });
     }

@@ -110,12 +110,12 @@ impl Target {
     }
 
     pub(super) fn count_drop(&self, reason: DropReason) {
-        let mut state = self.state.borrow_mut();
-        state.tally.count_drop(reason);
+        let dropped = &self.dropped[reason as usize];
+        dropped.set(dropped.get() + 1);
         if matches!(reason.class(), DropClass::Configured | DropClass::Shutdown) {
             return;
         }
-        if let Some(more) = state.drops[reason as usize].allow(Instant::now()) {
+        if let Some(more) = self.state.borrow_mut().drops[reason as usize].allow(Instant::now()) {
             warn!(
                 "target {}: a request was not copied: {reason}: {}{}",
                 self.shared.config.name,

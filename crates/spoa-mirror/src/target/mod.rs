@@ -35,7 +35,7 @@ use slab::Slab;
 use crate::comparison::{Asked, Ticket};
 use crate::log::{CopyLog, RequestId, Throttle};
 use crate::outcome::{DropReason, Failure, Tally};
-use crate::policy::{self, Approval, Request, Rules};
+use crate::policy::{self, Approval, Hearing, Request};
 use crate::survive::caught;
 
 use connect::Connector;
@@ -130,7 +130,10 @@ impl Copy {
 pub struct Target {
     shared: Arc<Shared>,
     context: Rc<Context>,
-    rules: Rules,
+    /// Requests that came, and copies that were not sent, by reason: counted here, for most targets
+    /// refuse most of them.
+    received: Cell<u64>,
+    dropped: [Cell<u64>; DropReason::ALL.len()],
     connector: Rc<Connector>,
     /// Copies under way.
     in_flight: Cell<u64>,
@@ -171,7 +174,8 @@ impl Target {
         addresses: resolve::Addresses,
     ) -> Rc<Self> {
         Rc::new(Self {
-            rules: Rules::new(&shared.config),
+            received: Cell::default(),
+            dropped: Default::default(),
             connector: Rc::new(Connector::new(Arc::clone(&shared), tls, addresses)),
             shared,
             context,
@@ -212,6 +216,10 @@ impl Target {
     pub fn tally(&self) -> Tally {
         let state = self.state.borrow();
         let mut tally = state.tally.clone();
+        tally.received = self.received.get();
+        for (reason, dropped) in DropReason::ALL.iter().zip(&self.dropped) {
+            tally.count_drops(*reason, dropped.get());
+        }
         tally.waiting = state.queue.len() as u64;
         tally.in_flight = self.in_flight.get();
         self.connector.counts.add_to(&mut tally);
@@ -219,9 +227,28 @@ impl Target {
     }
 
     /// Takes a request: sends a copy, or as many as are wanted, lets them wait, or counts why not.
-    pub fn offer(self: &Rc<Self>, request: &Request<'_>) {
-        self.state.borrow_mut().tally.received += 1;
-        let approval = match self.decide(request) {
+    /// `number` is the target's own at the hearing.
+    #[inline]
+    pub fn offer(
+        self: &Rc<Self>,
+        request: &Request<'_>,
+        number: usize,
+        hearing: &mut Hearing<'_, '_>,
+    ) {
+        self.received.set(self.received.get() + 1);
+        let live = &self.shared.live;
+        if live.paused() {
+            return self.count_drop(DropReason::Paused);
+        }
+        match hearing.wanted(number, live.sample()) {
+            Ok(()) => self.accept(request),
+            Err(reason) => self.count_drop(reason),
+        }
+    }
+
+    /// Takes a request that it wants.
+    fn accept(self: &Rc<Self>, request: &Request<'_>) {
+        let approval = match policy::approve(request, &self.shared.config, &self.shared.marker) {
             Ok(approval) => approval,
             Err(reason) => {
                 self.count_drop(reason);
@@ -235,21 +262,13 @@ impl Target {
         for number in 1..=copies {
             // Each copy is accounted for by itself.
             if number > 1 {
-                self.state.borrow_mut().tally.received += 1;
+                self.received.set(self.received.get() + 1);
             }
             let approval = Approval { number, copies, ..approval };
             if let Err(reason) = self.copy(request, approval) {
                 self.count_drop(reason);
             }
         }
-    }
-
-    fn decide(&self, request: &Request<'_>) -> Result<Approval, DropReason> {
-        let live = &self.shared.live;
-        if live.paused() {
-            return Err(DropReason::Paused);
-        }
-        policy::decide(request, &self.rules, live.sample(), &self.shared.marker)
     }
 
     /// Makes one copy: sends it, or lets it wait.

@@ -415,7 +415,7 @@ mod tests {
         tally.waiting = 1;
         tally.count_answer(Answer::Success);
         tally.duration.observe(Duration::from_millis(2));
-        tally.count_drop(DropReason::QueueFull);
+        tally.count_drops(DropReason::QueueFull, 1);
         let engine = Engine { id: "e".to_owned(), versions: "2.0".to_owned(), open: 2 };
         Status {
             config: Arc::new(agent.clone()),
