@@ -93,6 +93,14 @@ pub enum Excuse {
     User(usize),
 }
 
+impl Examined {
+    /// Whether there are bodies on both sides, and what differs in them is known.
+    #[must_use]
+    pub fn is_compared(self) -> bool {
+        !matches!(self, Self::Absent | Self::Ignored | Self::Not(_))
+    }
+}
+
 impl Reason {
     /// The reason in one word with hyphens, without the side: a metric's label.
     #[must_use]
