@@ -5,6 +5,7 @@
 //! the frame; nothing is copied or allocated here.
 
 mod body;
+mod bytes;
 mod headers;
 mod production;
 mod target;
@@ -14,7 +15,8 @@ use std::fmt;
 use spop_proto::{Message, Messages, Value};
 
 pub use body::{Body, Completeness};
-pub use headers::{Facts, HeaderError, Headers, is_framing, is_token};
+pub use bytes::{is_target, is_token};
+pub use headers::{Facts, HeaderError, Headers, is_framing};
 pub use production::Production;
 pub use target::RequestTarget;
 

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use crate::config::TargetConfig;
-use crate::exchange::{RequestTarget, Version, is_framing, is_token};
+use crate::exchange::{RequestTarget, Version, is_framing, is_target, is_token};
 use crate::outcome::DropReason;
 use crate::policy::rewrite::Rewriter;
 use crate::policy::{Approval, Request};
@@ -104,7 +104,7 @@ impl Writer<'_> {
         let start = output.len();
         write_target(parts, self.prefix, output);
         layout.target = start..output.len();
-        if layout.target.is_empty() || output[layout.target.clone()].iter().any(|&b| b <= b' ') {
+        if !is_target(&output[layout.target.clone()]) {
             return Err(DropReason::Malformed);
         }
         output.extend_from_slice(match parts.version {
@@ -130,18 +130,16 @@ impl Writer<'_> {
         let length = parts.body.len() as u64;
         // Whether a length is still to be written: once, where the client's own framing header stood.
         let mut owed = parts.has_length;
-        for (name, value) in headers {
-            if is_framing(name) {
-                if std::mem::take(&mut owed) {
-                    write_length(length, output);
-                }
-                continue;
+        headers.for_each(|(name, value)| {
+            if !is_framing(name) {
+                output.extend_from_slice(name);
+                output.extend_from_slice(b": ");
+                output.extend_from_slice(value);
+                output.extend_from_slice(b"\r\n");
+            } else if std::mem::take(&mut owed) {
+                write_length(length, output);
             }
-            output.extend_from_slice(name);
-            output.extend_from_slice(b": ");
-            output.extend_from_slice(value);
-            output.extend_from_slice(b"\r\n");
-        }
+        });
         if owed {
             write_length(length, output);
         }

@@ -1,6 +1,7 @@
 //! Reads an HTTP/1 answer as it comes (RFC 9112): finds its end, keeps its status, and throws the
 //! rest away. Bytes in, progress out; no I/O.
 
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use crate::comparison::Recording;
@@ -276,13 +277,16 @@ impl ResponseReader {
     }
 
     fn parse_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, Unparsable> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let taken = match response.parse(bytes) {
-            Ok(httparse::Status::Complete(taken)) => taken,
-            Ok(httparse::Status::Partial) => return Ok(None),
-            Err(_) => return Err(Unparsable),
-        };
+        // Clearing so many headers would cost as much as reading the few that there are.
+        let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let parser = httparse::ParserConfig::default();
+        let taken =
+            match parser.parse_response_with_uninit_headers(&mut response, bytes, &mut headers) {
+                Ok(httparse::Status::Complete(taken)) => taken,
+                Ok(httparse::Status::Partial) => return Ok(None),
+                Err(_) => return Err(Unparsable),
+            };
         let status = response.code.ok_or(Unparsable)?;
         if (100..200).contains(&status) && status != 101 {
             // An interim answer: the final one follows. The state stays `Head`.
@@ -374,30 +378,39 @@ impl Framing {
         let mut framing =
             Self { length: None, chunked: false, encoded: false, close: false, keep_alive: false };
         for header in headers {
-            let name = header.name;
-            if name.eq_ignore_ascii_case("content-length") {
-                let length = std::str::from_utf8(header.value)
-                    .ok()
-                    .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
-                    .and_then(|text| text.parse::<u64>().ok())
-                    .ok_or(Unparsable)?;
-                if framing.length.is_some_and(|other| other != length) {
-                    return Err(Unparsable);
+            let (name, value) = (header.name, header.value);
+            match name.len() {
+                10 if name.eq_ignore_ascii_case("connection") => {
+                    for option in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+                        framing.close |= option.eq_ignore_ascii_case(b"close");
+                        framing.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    }
                 }
-                framing.length = Some(length);
-            } else if name.eq_ignore_ascii_case("transfer-encoding") {
-                framing.encoded = true;
-                let last = header.value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
-                framing.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-            } else if name.eq_ignore_ascii_case("connection") {
-                for option in header.value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-                    framing.close |= option.eq_ignore_ascii_case(b"close");
-                    framing.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    let length = parse_length(value).ok_or(Unparsable)?;
+                    if framing.length.is_some_and(|other| other != length) {
+                        return Err(Unparsable);
+                    }
+                    framing.length = Some(length);
                 }
+                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                    framing.encoded = true;
+                    let last = value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+                    framing.chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                }
+                _ => {}
             }
         }
         Ok(framing)
     }
+}
+
+fn parse_length(value: &[u8]) -> Option<u64> {
+    let digits = (!value.is_empty()).then_some(value)?.iter();
+    digits.copied().try_fold(0u64, |sum, byte| {
+        let digit = char::from(byte).to_digit(10)?;
+        sum.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 #[cfg(test)]
