@@ -360,4 +360,8 @@ fn the_ceiling_grows_with_what_it_is_computed_from() {
     ] {
         assert!(bytes(larger) > plain, "{larger}");
     }
+    let compared = bytes("compare = true\n[comparison]\nmemory = \"1MiB\"");
+    assert!(compared > bytes("[comparison]\nmemory = \"1MiB\""));
+    let more = bytes("compare = true\n[comparison]\nmemory = \"3MiB\"");
+    assert_eq!(more - compared, 2 << 20);
 }

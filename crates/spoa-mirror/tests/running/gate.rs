@@ -14,16 +14,20 @@ pub struct Gate {
 /// A server whose answers, `200`, wait for the gate; in this order, so that the gate is dropped first.
 pub fn recorder() -> (Recorder, Gate) {
     let gate = Gate::default();
-    let state = Arc::clone(&gate.state);
-    let recorder = Recorder::with(Behaviour::custom(move |request| {
-        let opened = state.0.lock().unwrap();
-        drop(state.1.wait_timeout_while(opened, wait::LIMIT, |opened| !*opened).unwrap());
-        Response::ok("late").to_bytes(request.method())
-    }));
-    (recorder, gate)
+    (Recorder::with(gate.before(Response::ok("late"))), gate)
 }
 
 impl Gate {
+    /// Answers so once the gate is open.
+    pub fn before(&self, response: Response) -> Behaviour {
+        let state = Arc::clone(&self.state);
+        Behaviour::custom(move |request| {
+            let opened = state.0.lock().unwrap();
+            drop(state.1.wait_timeout_while(opened, wait::LIMIT, |opened| !*opened).unwrap());
+            response.to_bytes(request.method())
+        })
+    }
+
     /// Lets all answers out, those to come as well.
     pub fn open(&self) {
         *self.state.0.lock().unwrap() = true;

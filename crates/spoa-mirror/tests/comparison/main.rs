@@ -1,0 +1,13 @@
+//! Production's answers beside a target's: brought together from real HAProxy in either form, with one
+//! agent and with several, and counted whatever happens.
+#![allow(clippy::unwrap_used, reason = "a test stops where it breaks")]
+
+#[path = "../running/mod.rs"]
+mod running;
+
+mod bodies;
+mod outcomes;
+mod pairs;
+mod running_agent;
+mod scene;
+mod unpaired;
