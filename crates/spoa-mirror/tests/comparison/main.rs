@@ -10,4 +10,5 @@ mod outcomes;
 mod pairs;
 mod running_agent;
 mod scene;
+mod times;
 mod unpaired;

@@ -89,12 +89,12 @@ impl<'a> Seen<'_, 'a> {
     }
 }
 
-/// Whether an argument of this name holds a part of the request as the client sent it, which redaction
-/// looks into.
+/// Whether an argument of this name holds a part of the request as the client sent it, or of production's
+/// answer, which redaction looks into.
 fn is_request(name: &str) -> bool {
     matches!(
         name.strip_prefix("arg_").unwrap_or(name),
-        "url" | "path" | "pathq" | "query" | "hdrs" | "headers" | "body"
+        "url" | "path" | "pathq" | "query" | "hdrs" | "headers" | "body" | "res_hdrs" | "res_body"
     )
 }
 

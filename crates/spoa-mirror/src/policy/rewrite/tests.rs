@@ -323,10 +323,12 @@ fn no_rule_shows_what_redaction_hides() {
         arguments: &[
             (b"arg_path", Value::String(b"/?token=SECRET")),
             (b"hdrs", Value::String(b"x-key: SECRET\r\n\r\n")),
+            (b"res_hdrs", Value::String(b"set-cookie: s=SECRET\r\n\r\n")),
+            (b"res_body", Value::Binary(b"SECRET")),
         ],
         ..GET
     };
-    let everything = "{args.path}{args.arg_path}{args.hdrs}\
+    let everything = "{args.path}{args.arg_path}{args.hdrs}{args.res_hdrs}{args.res_body}\
                       {query}{query.token}{header.x-key}{header.cookie}{cookie.s}{header.referer}";
     let copy = case.copy(|config| {
         redact(config, RedactPlace::Header("x-key".to_owned()), RedactWith::Remove);
