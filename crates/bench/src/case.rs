@@ -179,10 +179,11 @@ impl Case {
     }
 }
 
-/// So many, or what the limit of open files allows: of what it may open, our agent keeps a third for HAProxy.
+/// So many, or what the limit of open files allows.
 fn spop_connections(wanted: u32) -> u32 {
-    const RESERVED: u64 = 200;
+    /// What the agent keeps open besides: to its target, for its admin API.
+    const RESERVED: u64 = 1200;
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
-    let room = limit.saturating_sub(RESERVED) / 3;
+    let room = limit.saturating_sub(RESERVED).max(RESERVED / 3);
     wanted.min(u32::try_from(room).unwrap_or(u32::MAX))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::case::{Case, Target};
+use crate::case::{Case, Load, Target};
 
 /// Where the agent's admin API listens, in its directory.
 pub(crate) const ADMIN: &str = "admin.sock";
@@ -38,8 +38,12 @@ pub(crate) fn text(
     directory: &Path,
 ) -> String {
     let everything = case.target == Target::Everything;
-    let mut text = format!(
-        "[agent]\nlisten = [\"{listen}\"]\n[admin]\nlisten = [\"unix:{}\"]\nrate = \"10000/s\"\n[log]\n",
+    let mut text = format!("[agent]\nlisten = [\"{listen}\"]\n");
+    if let Load::Spop { connections, .. } = case.load {
+        let _ = writeln!(text, "max-connections = {}", connections + 10);
+    }
+    text += &format!(
+        "[admin]\nlisten = [\"unix:{}\"]\nrate = \"10000/s\"\n[log]\n",
         directory.join(ADMIN).display()
     );
     text += &if everything {
