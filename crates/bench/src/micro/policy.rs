@@ -1,10 +1,15 @@
 //! Targets with rules decide about one request, which was read before.
 
 use std::hint::black_box;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
-use spoa_mirror::config::{Key, Match, Pattern, Share, TargetConfig};
+use spoa_mirror::config::{Key, LogConfig, Match, Pattern, Rate, RateLimit, Share, TargetConfig};
 use spoa_mirror::exchange::{Completeness, Exchange};
+use spoa_mirror::log::{CopyLog, Sink};
 use spoa_mirror::policy::{Judge, Request, Rules, approve};
+use spoa_mirror::target::{Context, Shared, Target, resolve};
 use spop_proto::Value;
 
 use super::{Step, facts, first, marker, ordinary_target};
@@ -61,6 +66,7 @@ pub(super) fn steps() -> Vec<Step> {
                 target.matching.path = patterns(&text);
             }),
         ),
+        offer("offer-100", hundred(|n, target| target.matching.path = path(n))),
     ]
 }
 
@@ -128,5 +134,33 @@ fn policy(name: &'static str, targets: &[TargetConfig]) -> Step {
             wanted += u32::from(approval.is_ok());
         }
         assert_eq!(wanted, expected, "{name}");
+    })
+}
+
+/// The whole way of a request past a hundred targets, up to the two that want it and have used up
+/// their rates: what it is counted with included.
+fn offer(name: &'static str, targets: Vec<TargetConfig>) -> Step {
+    let exchange = request();
+    let facts = facts(&exchange);
+    let judge = Judge::new(Rules::new(&targets.iter().collect::<Vec<_>>()));
+    let log = LogConfig::default();
+    let log = CopyLog::new(Sink::open(&log).unwrap(), &log, 1, Instant::now());
+    let context = Rc::new(Context::new(log));
+    let targets: Vec<_> = targets
+        .into_iter()
+        .map(|mut config| {
+            let (_, addresses) = resolve::resolver(&config.url.host, config.url.port);
+            config.limits.rate = Some(RateLimit { rate: Rate { per_second: 1e-9 }, burst: 1 });
+            config.limits.queue = 0;
+            let shared = Arc::new(Shared::new(config, marker()));
+            Target::new(shared, Rc::clone(&context), None, addresses)
+        })
+        .collect();
+    Step::new(name, move || {
+        let request = Request::new(black_box(&exchange), Ok(facts), Completeness::Complete, 1);
+        let mut hearing = judge.hear(&request);
+        for (number, target) in targets.iter().enumerate() {
+            target.offer(&request, number, &mut hearing);
+        }
     })
 }

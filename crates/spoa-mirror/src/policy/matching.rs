@@ -189,9 +189,7 @@ impl Matcher {
                 self.look(*part, view, answers);
                 let about_it = answers.criteria.get_mut(numbers.clone()).unwrap_or_default();
                 for answer in about_it {
-                    if *answer == Answer::Unknown {
-                        *answer = Answer::No;
-                    }
+                    *answer = if *answer == Answer::Yes { Answer::Yes } else { Answer::No };
                 }
             }
         }
