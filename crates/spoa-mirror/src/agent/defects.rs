@@ -19,10 +19,10 @@ use crate::log::Sink;
 use crate::outcome::{Failure, Tally};
 use crate::target::{Shared, resolve};
 
-/// A worker and its only target.
+/// A worker and its targets.
 struct Running {
     workers: Workers,
-    shared: Arc<Shared>,
+    shared: Vec<Arc<Shared>>,
 }
 
 /// A worker with this target, and a connection to it.
@@ -31,9 +31,20 @@ fn start(recorder: &Recorder) -> (Running, SpopClient) {
 }
 
 fn start_with(config: TargetConfig) -> (Running, SpopClient) {
+    start_all(vec![config])
+}
+
+fn start_all(configs: Vec<TargetConfig>) -> (Running, SpopClient) {
     let marker = Marker { name: Some("x-shadow".to_owned()), max_hops: 1 };
-    let (_, addresses) = resolve::resolver(&config.url.host, config.url.port);
-    let shared = Arc::new(Shared::new(config, marker.clone()));
+    let targets: Vec<_> = configs
+        .into_iter()
+        .map(|config| {
+            let (_, addresses) = resolve::resolver(&config.url.host, config.url.port);
+            let shared = Arc::new(Shared::new(config, marker.clone()));
+            TargetPlan { shared, tls: None, addresses }
+        })
+        .collect();
+    let shared = targets.iter().map(|target| Arc::clone(&target.shared)).collect();
     let log = LogConfig {
         file: None,
         level: tracing::Level::INFO,
@@ -42,11 +53,7 @@ fn start_with(config: TargetConfig) -> (Running, SpopClient) {
     };
     let plan = Plan {
         settings: Settings::default(),
-        route: Route::new(
-            marker,
-            vec![TargetPlan { shared: Arc::clone(&shared), tls: None, addresses }],
-            None,
-        ),
+        route: Route::new(marker, targets, None),
         sink: Sink::open(&log).unwrap(),
         log,
         started: Instant::now(),
@@ -64,13 +71,21 @@ fn start_with(config: TargetConfig) -> (Running, SpopClient) {
 
 /// The last counters, after everything was given back that is counted for all workers.
 fn end(running: Running) -> Tally {
+    let [tally] = end_all(running).try_into().unwrap();
+    tally
+}
+
+/// Those of all targets, by their names.
+fn end_all(running: Running) -> Vec<Tally> {
     let Running { workers, shared } = running;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     let last = runtime.block_on(workers.wind_down(deadline, Arc::new(AtomicBool::new(false))));
-    assert_eq!((last.workers, last.targets.len()), (1, 1));
-    assert_eq!((shared.in_flight(), shared.queued_bytes(), shared.connections()), (0, 0, 0));
-    last.targets.into_values().next().unwrap()
+    assert_eq!((last.workers, last.targets.len()), (1, shared.len()));
+    for shared in shared {
+        assert_eq!((shared.in_flight(), shared.queued_bytes(), shared.connections()), (0, 0, 0));
+    }
+    last.targets.into_values().collect()
 }
 
 fn payload(method: &[u8], path: &str) -> Vec<u8> {
@@ -96,6 +111,35 @@ fn one_while_a_copy_is_made() {
     assert!(tally.adds_up(), "{tally}");
     assert_eq!((tally.received, internal(&tally)), (9, 3), "{tally}");
     assert_eq!(tally.answered().map(|(_, count)| count).sum::<u64>(), 6, "{tally}");
+}
+
+/// One target's defect is none of those that come after it: they get the request, or meet their own.
+#[test]
+fn one_while_a_copy_is_made_for_one_of_several_targets() {
+    let recorder = Recorder::start();
+    let named = |name: &str, methods: &[&str]| {
+        let mut config = target(&recorder.url());
+        name.clone_into(&mut config.name);
+        config.matching.methods = methods.iter().map(|&method| method.to_owned()).collect();
+        config
+    };
+    let configs = vec![
+        named("a", &["DEFECT"]),
+        named("b", &["GET"]),
+        named("c", &["GET", "DEFECT"]),
+        named("d", &["GET"]),
+    ];
+    let (running, mut client) = start_all(configs);
+    let messages = [&b"DEFECT"[..], b"GET"].map(|method| payload(method, "/"));
+    client.notify(1, 1, &messages.concat()).unwrap();
+    assert_eq!(client.acks(1).unwrap(), [(1, 1)]);
+    recorder.wait_count(3, wait::LIMIT);
+    let tallies = end_all(running);
+    for (tally, (answered, defects)) in tallies.iter().zip([(0, 1), (1, 0), (1, 1), (1, 0)]) {
+        assert!(tally.adds_up(), "{tally}");
+        let sum = tally.answered().map(|(_, count)| count).sum::<u64>();
+        assert_eq!((tally.received, sum, internal(tally)), (2, answered, defects), "{tally}");
+    }
 }
 
 /// The connection that it happened on is closed; others take its place.
