@@ -7,7 +7,7 @@
 #   need_dpkg_dev        finds the libraries that a package depends on (only scripts/package.sh wants it)
 #   need_debootstrap     makes a Debian to test packages on (only scripts/package-test.sh wants it)
 #   need_bench           clients, servers and counters (only scripts/bench.sh wants them)
-#   need_valgrind        counts instructions (only scripts/instructions.sh wants it)
+#   need_valgrind        counts instructions
 #   install_needs        asks for all of the above at once: says what is missing and why, then installs it
 #
 # On a system without apt, install_needs lists what to install by hand and ends the script with code 1.

@@ -16,6 +16,7 @@ need_cplusplus
 need_python
 need_dpkg_dev
 need_debootstrap
+need_valgrind
 install_needs
 say "using $(rustc --version), $(cargo --version)"
 
@@ -26,5 +27,6 @@ step "Prometheus, unpacked from Debian's package" scripts/prometheus.sh
 step "tests of the workspace" cargo test --workspace --no-fail-fast
 step "the admin API against its description" scripts/api-test.sh
 step "the Debian package: checked, installed, started, upgraded, purged" scripts/package-test.sh
+step "instructions of the data path's steps" scripts/instructions.sh
 step "short fuzz runs" scripts/fuzz.sh all "${FUZZ_SECONDS:-20}"
 sum_up

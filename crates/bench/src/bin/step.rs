@@ -1,5 +1,5 @@
 //! Does one step of the data path so many times, for `scripts/instructions.sh`: `step NAME COUNT`.
-//! Without arguments, names the steps. `step compare` measures how many times as long another's step
+//! Without arguments, names the steps that are ours. `step compare` measures how many times as long another's step
 //! takes as ours, one directly after the other.
 
 use std::process::ExitCode;
@@ -10,7 +10,9 @@ use bench::micro::{COMPARED, Step, steps};
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => steps().iter().for_each(|step| println!("{}", step.name)),
+        [] => {
+            steps().iter().filter(|step| is_ours(step)).for_each(|step| println!("{}", step.name))
+        }
         ["compare"] => COMPARED.iter().for_each(|(ours, theirs)| compare(ours, theirs)),
         [name, count] => match (named(name), count.parse()) {
             (Some(mut step), Ok(count)) => repeat(&mut step, count),
@@ -24,6 +26,10 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     eprintln!("usage: step [compare | NAME COUNT]");
     ExitCode::from(64)
+}
+
+fn is_ours(step: &Step) -> bool {
+    COMPARED.iter().all(|(_, theirs)| step.name != *theirs)
 }
 
 fn named(name: &str) -> Option<Step> {
