@@ -11,7 +11,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => {
-            steps().iter().filter(|step| is_ours(step)).for_each(|step| println!("{}", step.name))
+            for step in steps().iter().filter(|step| is_ours(step)) {
+                println!("{}", step.name);
+            }
         }
         ["compare"] => COMPARED.iter().for_each(|(ours, theirs)| compare(ours, theirs)),
         [name, count] => match (named(name), count.parse()) {
