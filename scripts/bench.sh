@@ -10,7 +10,7 @@
 # cores, --only-requirements about 20, `--case get --repetitions 3` three. Leave the machine alone meanwhile.
 #
 # perf counts system calls for root, and for others where the system lets them; without, they are left out.
-# 10,000 SPOP connections need a limit of open files (`ulimit -Hn`) of 30,300; with a lower one there are fewer.
+# 10,000 SPOP connections need a limit of open files (`ulimit -Hn`) of 11,200; with a lower one there are fewer.
 #
 # Results: target/bench/results.json and results.md, after each round.
 set -euo pipefail
