@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use testbed::client::http1;
+use testbed::wait;
 
 /// A sample's name and labels, as written.
 pub(crate) type Series = String;
@@ -22,7 +23,11 @@ pub(crate) struct Scrape {
 impl Scrape {
     /// Scrapes the program whose admin API listens here.
     pub(crate) fn of(admin: SocketAddr) -> Self {
-        let response = http1::get(admin, "/metrics").unwrap();
+        // As `admin.rate` allows.
+        let response = wait::until(wait::LIMIT, "room for one more request", || {
+            let response = http1::get(admin, "/metrics").unwrap();
+            (response.status != 429).then_some(response)
+        });
         assert_eq!(response.status, 200, "{}", response.text());
         let kind = response.header("content-type");
         assert_eq!(kind.as_deref(), Some("text/plain; version=0.0.4"));
