@@ -8,6 +8,7 @@ mod access;
 mod address;
 mod api;
 mod bucket;
+pub mod comparison;
 mod config_view;
 mod door;
 mod error;

@@ -11,6 +11,7 @@ pub mod intake;
 mod memory;
 pub mod pairing;
 mod recording;
+pub mod sample;
 
 pub use comparing::{Comparing, Outcomes, Standing};
 pub use half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject};

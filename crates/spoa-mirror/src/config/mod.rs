@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-pub use comparison::{Compare, ComparisonConfig};
+pub use comparison::{Compare, ComparisonConfig, HistoryConfig};
 pub use secret::Secret;
 pub use target::{
     Adaptive, Authorization, Breaker, CertificateFiles, Connections, Cookies, DropWhich,

@@ -1,0 +1,3 @@
+//! Comparison over the admin API.
+
+pub mod view;
