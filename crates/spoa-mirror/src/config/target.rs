@@ -52,6 +52,9 @@ pub struct TargetConfig {
     pub max_answer: u64,
     /// Whether its answers are compared with production's.
     pub compare: Compare,
+    /// Which share of its safe requests a candidate gets twice, to find out what differs between two of its
+    /// own answers.
+    pub control: Share,
     /// How the target's certificate is verified, and what it is shown.
     pub tls: TlsConfig,
     /// The local end of connections.
@@ -442,6 +445,7 @@ impl TargetConfig {
             timeout: Duration::from_secs(10),
             max_answer: 1 << 20,
             compare: Compare::No,
+            control: Share::NONE,
             tls: TlsConfig::default(),
             local: LocalEnd::default(),
             connections: Connections::default(),
