@@ -43,6 +43,21 @@ pub enum Kind {
     Length,
 }
 
+impl Kind {
+    /// Its name in one word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Type => "type",
+            Self::Missing => "missing",
+            Self::Extra => "extra",
+            Self::Order => "order",
+            Self::Length => "length",
+        }
+    }
+}
+
 /// One difference between two responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {

@@ -251,6 +251,12 @@ impl Control {
         self.state().changes.iter().cloned().collect()
     }
 
+    /// What compares answers, if any are compared.
+    #[must_use]
+    pub fn comparing(&self) -> Option<Arc<Comparing>> {
+        self.state().comparing.clone()
+    }
+
     /// From now on the agent takes leave.
     pub fn drain(&self) {
         self.inner.draining.store(true, Relaxed);
@@ -258,8 +264,7 @@ impl Control {
 
     /// Compares what the workers, who are not there any more, have handed over.
     pub async fn finish_comparing(&self) {
-        let comparing = self.state().comparing.clone();
-        if let Some(comparing) = comparing {
+        if let Some(comparing) = self.comparing() {
             comparing.finish().await;
         }
     }
@@ -341,8 +346,8 @@ impl Control {
             (Arc::clone(&state.config), state.targets.clone())
         };
         let targets = plan::targets(&config, &known).await.inspect_err(|e| self.failed(e))?;
-        let comparing = self.state().comparing.clone();
-        let comparing = Comparing::wanted(&config, comparing).inspect_err(|e| self.failed(e))?;
+        let comparing =
+            Comparing::wanted(&config, self.comparing()).inspect_err(|e| self.failed(e))?;
         let reloaded = compare(&old, &config, &known, &targets);
         let route = Route::new(
             config.marker.clone(),

@@ -121,15 +121,7 @@ impl fmt::Display for Site {
             Self::Unlisted => return f.write_str("places beyond those that are listed"),
             Self::Elsewhere => return f.write_str("places that there was no room to tell apart"),
         };
-        let kind = match kind {
-            Kind::Value => "value",
-            Kind::Type => "type",
-            Kind::Missing => "missing",
-            Kind::Extra => "extra",
-            Kind::Order => "order",
-            Kind::Length => "length",
-        };
-        write!(f, "{place} ({kind})")
+        write!(f, "{place} ({})", kind.name())
     }
 }
 
@@ -334,6 +326,15 @@ impl Books {
         self.places = self.places + book.places.len() - both;
     }
 
+    /// Forgets the places that `which` names, as if no pair had differed there. What is counted of endpoints
+    /// as a whole stays.
+    pub fn forget(&mut self, mut which: impl FnMut(EndpointId, &Site) -> bool) {
+        for (id, book) in &mut self.endpoints {
+            book.places.retain(|(site, _)| !which(*id, site));
+        }
+        self.places = self.endpoints.values().map(|book| book.places.len()).sum();
+    }
+
     /// Books that were written down and read again, which know neither their limits nor the ids that their
     /// endpoints have now: `id` tells them, in exchange for the old ones. See [`Endpoints::restore`].
     ///
@@ -439,14 +440,15 @@ impl Book {
         self.other_statuses
     }
 
-    /// How many of the candidate's and the control's pairs differ at a place, of how many that could, at
-    /// the last look.
+    /// How many of the candidate's and the control's pairs differ at a place, of how many that could.
+    #[must_use]
+    pub fn shares(&self, site: &Site, place: &PlaceBook) -> (Share, Share) {
+        self.now.shares(site, place.now)
+    }
+
+    /// The same at the last look.
     pub(crate) fn judged_shares(&self, site: &Site, place: &PlaceBook) -> (Share, Share) {
-        let pairs = if site.is_in_body() { self.judged.bodies } else { self.judged.pairs };
-        (
-            Share { differing: place.judged.candidate, pairs: pairs.candidate },
-            Share { differing: place.judged.control, pairs: pairs.control },
-        )
+        self.judged.shares(site, place.judged)
     }
 
     /// What holds for a request whether it made a pair or not.
@@ -561,6 +563,14 @@ impl PlaceBook {
 }
 
 impl Counts {
+    fn shares(&self, site: &Site, differing: Both) -> (Share, Share) {
+        let pairs = if site.is_in_body() { self.bodies } else { self.pairs };
+        (
+            Share { differing: differing.candidate, pairs: pairs.candidate },
+            Share { differing: differing.control, pairs: pairs.control },
+        )
+    }
+
     fn merge(&mut self, other: &Self) {
         self.pairs.add(other.pairs);
         self.bodies.add(other.bodies);

@@ -138,18 +138,28 @@ impl Endpoints {
     /// # Errors
     /// If there are too many patterns, or two match the same.
     pub fn new(limits: EndpointLimits, patterns: Vec<Pattern>) -> Result<Self, PatternError> {
+        Ok(Self::with(limits, Patterns::new(patterns)?))
+    }
+
+    /// No endpoints yet, and no patterns: all are learned.
+    #[must_use]
+    pub fn learning(limits: EndpointLimits) -> Self {
+        Self::with(limits, Patterns::default())
+    }
+
+    fn with(limits: EndpointLimits, patterns: Patterns) -> Self {
         let method = |name: &&str| Method::new(name);
         let methods = METHODS.iter().chain(&[OTHER_METHODS]).map(method).collect();
-        Ok(Self {
+        Self {
             limits,
-            patterns: Patterns::new(patterns)?,
+            patterns,
             methods,
             tree: Tree::new(limits.endpoints.saturating_mul(8)),
             slots: Vec::new(),
             templates: 0,
             revision: 0,
             path: String::new(),
-        })
+        }
     }
 
     /// The endpoint of a request for `path`, whose query is ignored. Neither needs to be UTF-8.

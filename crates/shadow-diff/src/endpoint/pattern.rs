@@ -107,10 +107,17 @@ impl Pattern {
 }
 
 /// Patterns by their segments, so that many cost no more than few.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Patterns {
     patterns: Vec<Pattern>,
+    /// The root first.
     nodes: Vec<Node>,
+}
+
+impl Default for Patterns {
+    fn default() -> Self {
+        Self { patterns: Vec::new(), nodes: vec![Node::default()] }
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -129,7 +136,7 @@ impl Patterns {
         if patterns.len() > MAX_PATTERNS {
             return Err(PatternError::Many);
         }
-        let mut tree = Self { patterns: Vec::new(), nodes: vec![Node::default()] };
+        let mut tree = Self::default();
         for pattern in patterns {
             tree.insert(pattern)?;
         }

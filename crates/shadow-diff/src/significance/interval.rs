@@ -4,6 +4,8 @@ use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
 
+use super::Confidence;
+
 /// Where a rate lies, between 0 and 1; the difference of two between -1 and 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
@@ -27,6 +29,13 @@ impl Share {
     #[must_use]
     pub fn rate(self) -> f64 {
         if self.pairs == 0 { 0.0 } else { self.differing as f64 / self.pairs as f64 }
+    }
+
+    /// Where the rate lies: Wilson's score interval at this confidence, of a rate that is looked at once and
+    /// alone.
+    #[must_use]
+    pub fn bounds(self, confidence: Confidence) -> Interval {
+        self.interval(confidence.two_sided())
     }
 
     /// Wilson's score interval, which is good for rare and for common differences; `z` as of

@@ -49,7 +49,9 @@ impl Allowed {
         Ok(Self { endpoint: endpoint.to_owned(), place })
     }
 
-    pub(super) fn allows(&self, endpoint: &str, site: &Site) -> bool {
+    /// Whether this is one of them.
+    #[must_use]
+    pub fn allows(&self, endpoint: &str, site: &Site) -> bool {
         glob(&self.endpoint, endpoint)
             && match (&self.place, site) {
                 (None, _) => true,

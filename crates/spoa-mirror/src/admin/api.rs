@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::comparison;
 use super::config_view;
 use super::door::Caller;
 use super::error::{ApiError, ErrorBody, Problem, json, no_such_method, no_such_path};
@@ -32,7 +33,7 @@ const KEPT: &str = "until restart";
 const AT_RELOAD: &str =
     "what was set by hand stays in force; the file decides about everything else";
 
-type Answer = Result<Response, ApiError>;
+pub(super) type Answer = Result<Response, ApiError>;
 
 pub(super) fn router(control: Control) -> Router {
     Router::new()
@@ -51,6 +52,7 @@ pub(super) fn router(control: Control) -> Router {
         .route("/api/v1/targets/{name}/pause", post(pause))
         .route("/api/v1/targets/{name}/resume", post(resume))
         .route("/api/v1/targets/{name}/overrides", axum::routing::delete(reset))
+        .merge(comparison::api::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(control)
@@ -380,7 +382,7 @@ impl axum::extract::FromRequestParts<Control> for Name {
 }
 
 /// A body of JSON.
-pub(super) struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Control> for Asked<T> {
     type Rejection = ApiError;

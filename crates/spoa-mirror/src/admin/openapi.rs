@@ -4,8 +4,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::api;
 use super::error::ErrorBody;
+use super::{api, comparison};
 
 /// What any request may be answered with besides what is told of each.
 const ANY_TIME: [(&str, &str); 8] = [
@@ -43,6 +43,16 @@ const ANY_TIME: [(&str, &str); 8] = [
         api::reset,
         api::pause_all,
         api::resume_all,
+        comparison::api::verdict,
+        comparison::api::endpoints,
+        comparison::api::endpoint,
+        comparison::api::sample,
+        comparison::api::report,
+        comparison::api::runs,
+        comparison::api::begin,
+        comparison::api::rules,
+        comparison::api::add_rule,
+        comparison::api::remove_rule,
     ),
     components(schemas(ErrorBody)),
     modifiers(&Everywhere),

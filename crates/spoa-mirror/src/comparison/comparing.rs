@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use shadow_diff::{Body, Comparer, Outcome, Response, ShowAll};
+use shadow_diff::{Body, Comparison, Outcome, Response};
 
-use super::half::{End, Half};
+use super::half::{End, Half, Recorded};
 use super::hints::Hints;
 use super::intake::{Intake, Taken};
+use super::ledger::{Entry, Ledger};
 use super::pairing::{self, Pair, Pairing};
-use crate::config::{Compare, ComparisonConfig, Config};
+use crate::config::{Compare, Config};
 use crate::survive::caught;
 
 /// The thread looks for halves this often. Nothing wakes it, so that no worker pays for that.
@@ -144,6 +145,7 @@ impl fmt::Display for Standing {
 pub struct Comparing {
     intake: Arc<Intake>,
     state: Arc<Mutex<State>>,
+    ledger: Arc<Mutex<Ledger>>,
     ending: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -165,30 +167,31 @@ impl Comparing {
         if known.is_some() || !is_wanted(config) {
             return Ok(known);
         }
-        let begun = Self::start(&config.comparison);
+        let begun = Self::start(config);
         let begun = begun.map_err(|error| format!("cannot begin to compare: {error}"))?;
         Ok(Some(Arc::new(begun)))
     }
 
-    fn start(config: &ComparisonConfig) -> io::Result<Self> {
-        let (intake, halves) = Intake::new(config);
+    fn start(config: &Config) -> io::Result<Self> {
+        let (intake, halves) = Intake::new(&config.comparison);
         let intake = Arc::new(intake);
         let state = Arc::<Mutex<State>>::default();
+        let ledger = Arc::new(Mutex::new(Ledger::new(config)));
         let ending = Arc::<AtomicBool>::default();
         let work = Work {
             halves,
             intake: Arc::clone(&intake),
             pairing: Pairing::default(),
             made: Vec::new(),
-            comparer: Comparer::default(),
             targets: BTreeMap::new(),
             hints: Hints::default(),
             state: Arc::clone(&state),
+            ledger: Arc::clone(&ledger),
             ending: Arc::clone(&ending),
         };
         let thread = std::thread::Builder::new();
         let thread = thread.name("comparison".to_owned()).spawn(move || work.run())?;
-        Ok(Self { intake, state, ending, thread })
+        Ok(Self { intake, state, ledger, ending, thread })
     }
 
     /// Does as `config` says from now on; gives where the data plane puts halves, if any target's answers
@@ -196,7 +199,13 @@ impl Comparing {
     #[must_use]
     pub fn configure(&self, config: &Config) -> Option<Arc<Intake>> {
         self.intake.configure(&config.comparison);
+        self.ledger().configure(config);
         is_wanted(config).then(|| Arc::clone(&self.intake))
+    }
+
+    /// What the pairs amount to. The thread that compares waits while this is held: for moments, please.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        locked(&self.ledger)
     }
 
     /// How it stands.
@@ -240,10 +249,10 @@ struct Work {
     pairing: Pairing,
     /// Pairs to compare.
     made: Vec<Pair>,
-    comparer: Comparer,
     targets: BTreeMap<String, Outcomes>,
     hints: Hints,
     state: Arc<Mutex<State>>,
+    ledger: Arc<Mutex<Ledger>>,
     ending: Arc<AtomicBool>,
 }
 
@@ -279,7 +288,7 @@ impl Work {
                     Some(outcomes) => outcomes,
                     None => self.targets.entry(pair.target.name.clone()).or_default(),
                 };
-                compare(&self.comparer, &pair, outcomes, &mut self.hints);
+                enter(&self.ledger, &pair, outcomes, &mut self.hints);
             }
         }
         // What is on its way here, and being compared, has the other half.
@@ -301,26 +310,18 @@ impl Work {
     }
 }
 
-fn compare(comparer: &Comparer, pair: &Pair, outcomes: &mut Outcomes, hints: &mut Hints) {
+fn enter(ledger: &Mutex<Ledger>, pair: &Pair, outcomes: &mut Outcomes, hints: &mut Hints) {
+    let entry = locked(ledger).open(&pair.asked.method, &pair.asked.target);
     let End::Answered(shadow) = &pair.shadow else {
         outcomes.failed += 1;
+        locked(ledger).enter_failure(&entry, pair);
         return;
     };
     // A defect must cost one pair.
     let compared = caught(|| {
-        let production_headers = pair.production.headers();
-        let shadow_headers = shadow.headers();
-        let (production, shadow) = match (&production_headers, &shadow_headers) {
-            (Some(production), Some(of_shadow)) => {
-                (pair.production.response(production), shadow.response(of_shadow))
-            }
-            // Headers that are not known are not missing, and without them bodies cannot be read.
-            _ => (status_only(pair.production.status), status_only(shadow.status)),
-        };
-        let method = &pair.asked.method;
-        let pair =
-            shadow_diff::Pair { method, endpoint: "", now: SystemTime::now(), production, shadow };
-        comparer.compare(&pair, &ShowAll).outcome
+        let comparison = compare(&entry, pair, shadow);
+        locked(ledger).enter(&entry, pair, &comparison);
+        comparison.outcome
     });
     match compared {
         Some(Outcome::Same) => outcomes.same += 1,
@@ -333,11 +334,27 @@ fn compare(comparer: &Comparer, pair: &Pair, outcomes: &mut Outcomes, hints: &mu
     }
 }
 
+pub(super) fn compare(entry: &Entry, pair: &Pair, shadow: &Recorded) -> Comparison {
+    let production_headers = pair.production.headers();
+    let shadow_headers = shadow.headers();
+    let (production, shadow) = match (&production_headers, &shadow_headers) {
+        (Some(production), Some(of_shadow)) => {
+            (pair.production.response(production), shadow.response(of_shadow))
+        }
+        // Headers that are not known are not missing, and without them bodies cannot be read.
+        _ => (status_only(pair.production.status), status_only(shadow.status)),
+    };
+    let (method, endpoint) = (&*pair.asked.method, &*entry.name);
+    let now = SystemTime::now();
+    let pair = shadow_diff::Pair { method, endpoint, now, production, shadow };
+    entry.rulebook.comparer.compare(&pair, &*entry.rulebook.redaction)
+}
+
 fn status_only<'r>(status: u16) -> Response<'r> {
     Response { status, headers: &[], body: Body::Unknown }
 }
 
-fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     // What a defect left behind is counters.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,9 +8,11 @@ mod expected;
 mod half;
 mod hints;
 pub mod intake;
+pub mod ledger;
 mod memory;
 pub mod pairing;
 mod recording;
+mod redaction;
 pub mod sample;
 
 pub use comparing::{Comparing, Outcomes, Standing};

@@ -19,7 +19,7 @@ pub struct Pair {
     /// The copy's end.
     pub shadow: End,
     /// Its bytes, until it is compared.
-    _weight: Weight,
+    pub(super) _weight: Weight,
 }
 
 /// What came of the halves taken. Copies: taken = paired + not sent + without production + pushed out +

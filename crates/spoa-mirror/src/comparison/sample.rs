@@ -1,7 +1,14 @@
 //! A pair as people are shown it: shortened, and without secrets from the moment that it is made.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
+use shadow_diff::Comparison;
 use utoipa::ToSchema;
+
+use super::half::{End, Recorded};
+use super::pairing::Pair;
+use super::redaction::Redaction;
 
 /// One request and its two answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -74,4 +81,60 @@ pub struct ShownDifference {
     pub production: Option<String>,
     /// The target's.
     pub shadow: Option<String>,
+}
+
+impl Sample {
+    /// What is kept of a pair whose answers differ.
+    #[must_use]
+    pub fn of(
+        id: u64,
+        at: SystemTime,
+        run: &str,
+        endpoint: &str,
+        pair: &Pair,
+        comparison: &Comparison,
+        _redaction: &Redaction,
+    ) -> Self {
+        let shown = |answer: &Recorded| ShownAnswer {
+            status: answer.status,
+            headers: None,
+            body: ShownBody::default(),
+            time_us: answer.head_time.and_then(|time| time.as_micros().try_into().ok()),
+        };
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let production = shown(&pair.production);
+        let shadow = match &pair.shadow {
+            End::Answered(answer) => shown(answer),
+            _ => ShownAnswer { status: 0, ..production.clone() },
+        };
+        let differences = comparison.differences.iter().map(|difference| ShownDifference {
+            place: difference.place.to_string(),
+            kind: difference.kind.name().to_owned(),
+            production: None,
+            shadow: None,
+        });
+        Self {
+            id,
+            at_ms: since.as_millis().try_into().unwrap_or(u64::MAX),
+            target: pair.target.name.clone(),
+            run: run.to_owned(),
+            endpoint: endpoint.to_owned(),
+            request: ShownRequest {
+                method: String::from_utf8_lossy(&pair.asked.method).into_owned(),
+                url: String::new(),
+                headers: Vec::new(),
+                body: ShownBody::default(),
+            },
+            production,
+            shadow,
+            differences: differences.collect(),
+            more: comparison.more,
+        }
+    }
+
+    /// About so many bytes of memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.differences.len() * 256
+    }
 }

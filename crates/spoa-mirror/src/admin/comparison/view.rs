@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::comparison::sample::Sample;
+
 /// May the candidates be shipped?
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VerdictsView {
@@ -210,4 +212,110 @@ pub struct BucketView {
     pub to: f64,
     /// How many.
     pub count: u32,
+}
+
+/// All about a candidate's run: what a release ticket keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReportView {
+    /// The agent's version.
+    pub agent: String,
+    /// When the report was made, RFC 3339.
+    pub made: String,
+    /// The answer and why.
+    pub verdict: VerdictView,
+    /// Those with the most requests first.
+    pub endpoints: Vec<EndpointDetailView>,
+    /// The pairs that the reasons name; 50 at most.
+    pub samples: Vec<Sample>,
+}
+
+/// The runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunsView {
+    /// Those that go on, one for each candidate; then those that ended, the last first.
+    pub runs: Vec<RunView>,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunView {
+    /// Its number; `null` while it goes on.
+    pub id: Option<i64>,
+    /// The target.
+    pub target: String,
+    /// Its name.
+    pub name: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// When it ended; `null` while it goes on.
+    pub ended: Option<String>,
+    /// The answer, so far or at the end.
+    pub answer: AnswerView,
+    /// The candidate's requests.
+    pub requests: u64,
+}
+
+/// A run to begin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BeginView {
+    /// Its name, 1 to 100 characters: a version, a commit.
+    #[schema(example = "2.4.0-rc2")]
+    pub name: String,
+    /// The target; all candidates without it.
+    #[serde(default)]
+    pub target: Option<String>,
+}
+
+/// The rules that were made while the agent runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RulesView {
+    /// They come after those of the configuration.
+    pub rules: Vec<RuleView>,
+    /// The file that they are kept in; `null` where they are forgotten at a restart.
+    pub file: Option<String>,
+}
+
+/// A rule; one of what it may do is given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleView {
+    /// The endpoints that it is for, `*` standing for any characters; all without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "GET /items/*")]
+    pub endpoint: Option<String>,
+    /// The place that it is for.
+    #[schema(example = "$.items[].price")]
+    pub place: String,
+    /// The place is not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore: Option<bool>,
+    /// Numbers may differ by so much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// Numbers may differ by this share of the greater one, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerance_percent: Option<f64>,
+    /// The order of elements says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<bool>,
+    /// Elements are matched by this member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyed_by: Option<String>,
+    /// The keys are values, not names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<bool>,
+    /// What matches is replaced before values are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace: Option<ReplaceView>,
+}
+
+/// What is replaced by what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceView {
+    /// A regular expression.
+    pub pattern: String,
+    /// What stands there instead; `$1` is the first group.
+    pub with: String,
 }
