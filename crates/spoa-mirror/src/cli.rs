@@ -35,6 +35,8 @@ Examples:
           with metrics (/metrics), status and live control, for this machine only
   spoa-mirror status --watch
           how that agent stands, every two seconds
+  spoa-mirror verdict --wait 30m
+          may the version under test be shipped? For a pipeline: the exit code tells
   spoa-mirror decode capture.bin
           what is in a recorded SPOP stream
 
@@ -84,6 +86,10 @@ pub enum Command {
     Pause(crate::remote::PauseArgs),
     /// Copy to a target, or to all, again
     Resume(crate::remote::ResumeArgs),
+    /// Ask whether the versions under test may be shipped; the exit code tells
+    Verdict(crate::remote::VerdictArgs),
+    /// Begin to compare a new version: what was counted before is forgotten
+    Begin(crate::remote::BeginArgs),
     /// Have a running agent read its configuration file again
     Reload(crate::remote::ReloadArgs),
     /// Write man pages and shell completions, for packages

@@ -59,6 +59,8 @@ pub fn main() -> ExitCode {
         Some(Command::Status(arguments)) => remote::status(arguments),
         Some(Command::Pause(arguments)) => remote::pause(arguments),
         Some(Command::Resume(arguments)) => remote::resume(arguments),
+        Some(Command::Verdict(arguments)) => remote::verdict(arguments),
+        Some(Command::Begin(arguments)) => remote::begin(arguments),
         Some(Command::Reload(arguments)) => remote::reload(arguments),
         Some(Command::Generate(arguments)) => generate::main(&arguments),
         None => be_agent(cli.agent),

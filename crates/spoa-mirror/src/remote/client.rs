@@ -1,13 +1,14 @@
 //! Asks a running agent's admin API.
 
 use std::fmt::{self, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -76,12 +77,40 @@ impl std::str::FromStr for Place {
     }
 }
 
+impl Place {
+    /// Where a browser finds the agent; `None` behind a unix socket.
+    pub(crate) fn url(&self) -> Option<String> {
+        let scheme = if self.https { "https" } else { "http" };
+        match &self.address {
+            tcp @ ListenAddress::Tcp(..) => Some(format!("{scheme}://{tcp}")),
+            ListenAddress::Unix(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.https {
             f.write_str("https://")?;
         }
         self.address.fmt(f)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nobody answers just now; an agent that is restarted does so a moment later.
+    Silent(String),
+    /// Asking again does not help.
+    Refused(String),
+}
+
+impl From<Failure> for String {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Silent(text) | Failure::Refused(text) => text,
+        }
     }
 }
 
@@ -121,57 +150,105 @@ impl Client {
         Ok(Self { place, authorization, tls })
     }
 
+    /// Where it asks.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Asks, and gives the answer's body where it is a success.
     ///
     /// # Errors
     /// Nobody answers, or the answer is no success: what to do about it.
-    pub(crate) async fn ask(&self, method: Method, path: &str) -> Result<Bytes, String> {
-        let asked = tokio::time::timeout(PATIENCE, self.exchange(method, path)).await;
-        let late = || format!("{} does not answer within {PATIENCE:?}", self.place);
+    pub(crate) async fn ask(&self, method: Method, path: &str) -> Result<Bytes, Failure> {
+        self.answer(method, path, None).await
+    }
+
+    /// Posts JSON, and gives the answer's body where it is a success.
+    ///
+    /// # Errors
+    /// Nobody answers, or the answer is no success: what to do about it.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        json: &serde_json::Value,
+    ) -> Result<Bytes, Failure> {
+        self.answer(Method::POST, path, Some(json.to_string())).await
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        json: Option<String>,
+    ) -> Result<Bytes, Failure> {
+        let asked = tokio::time::timeout(PATIENCE, self.exchange(method, path, json)).await;
+        let late =
+            || Failure::Silent(format!("{} does not answer within {PATIENCE:?}", self.place));
         let (status, body) = asked.map_err(|_| late())??;
         if status.is_success() {
             return Ok(body);
         }
         let place = &self.place;
         if status == StatusCode::UNAUTHORIZED {
-            return Err(match self.authorization {
+            return Err(Failure::Refused(match self.authorization {
                 None => format!("{place} wants a token: give --token-file FILE"),
                 Some(_) => format!("{place} does not accept the token of --token-file"),
-            });
+            }));
         }
-        Err(format!("{place} answers {}: {}", status.as_u16(), explanation(&body)))
+        let told = format!("{place} answers {}: {}", status.as_u16(), explanation(&body));
+        Err(match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Failure::Silent(told)
+            }
+            _ => Failure::Refused(told),
+        })
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), String> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        json: Option<String>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let unreachable = |error: std::io::Error| {
-            format!(
+            let told = format!(
                 "cannot reach an agent at {}: {error}; does one run, with --admin or admin.listen \
                  at this address?",
                 self.place
-            )
+            );
+            match error.kind() {
+                ErrorKind::PermissionDenied => Failure::Refused(told),
+                _ => Failure::Silent(told),
+            }
         };
         match &self.place.address {
             ListenAddress::Unix(path_of_socket) => {
                 let stream = UnixStream::connect(path_of_socket).await.map_err(unreachable)?;
-                self.over(stream, "localhost", method, path).await
+                self.over(stream, "localhost", method, path, json).await
             }
             ListenAddress::Tcp(host, port) => {
                 let stream =
                     TcpStream::connect((host.as_str(), *port)).await.map_err(unreachable)?;
                 let authority = self.place.address.to_string();
                 let Some(tls) = &self.tls else {
-                    return self.over(stream, &authority, method, path).await;
+                    return self.over(stream, &authority, method, path, json).await;
                 };
-                let name = ServerName::try_from(host.clone())
-                    .map_err(|_| format!("`{host}` is no name that a certificate could be for"))?;
+                let name = ServerName::try_from(host.clone()).map_err(|_| {
+                    Failure::Refused(format!("`{host}` is no name that a certificate could be for"))
+                })?;
                 let stream = tls.connect(name, stream).await.map_err(|error| {
-                    format!(
+                    let told = format!(
                         "no TLS with {}: {error}; --ca FILE trusts a certificate that the system \
                          does not",
                         self.place
-                    )
+                    );
+                    match error.kind() {
+                        // What TLS itself does not accept.
+                        ErrorKind::InvalidData => Failure::Refused(told),
+                        _ => Failure::Silent(told),
+                    }
                 })?;
-                self.over(stream, &authority, method, path).await
+                self.over(stream, &authority, method, path, json).await
             }
         }
     }
@@ -182,8 +259,11 @@ impl Client {
         host: &str,
         method: Method,
         path: &str,
-    ) -> Result<(StatusCode, Bytes), String> {
-        let told = |error: &dyn fmt::Display| format!("{}: no HTTP answer: {error}", self.place);
+        json: Option<String>,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let told = |error: &dyn fmt::Display| {
+            Failure::Silent(format!("{}: no HTTP answer: {error}", self.place))
+        };
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -192,7 +272,11 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|error| told(&error))?;
+        if json.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let body = Full::new(Bytes::from(json.unwrap_or_default()));
+        let request = request.body(body).map_err(|error| told(&error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| told(&error))?;
@@ -263,6 +347,13 @@ mod tests {
             assert!(bad.parse::<Place>().is_err(), "{bad}");
         }
         assert_eq!(Place::default().to_string(), "127.0.0.1:9600");
+        for (text, url) in [
+            ("[::1]:9600", Some("http://[::1]:9600")),
+            ("https://agent.example:9600", Some("https://agent.example:9600")),
+            ("unix:/run/a.sock", None),
+        ] {
+            assert_eq!(text.parse::<Place>().unwrap().url().as_deref(), url);
+        }
     }
 
     #[test]

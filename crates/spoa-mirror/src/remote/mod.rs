@@ -1,8 +1,9 @@
-//! `spoa-mirror status`, `pause`, `resume`, `reload`: what a person asks of a running agent, over its admin
-//! API.
+//! `spoa-mirror status`, `pause`, `resume`, `reload`, `verdict`, `begin`: what a person or a pipeline asks of
+//! a running agent, over its admin API.
 
 mod client;
 mod table;
+mod verdict;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -15,6 +16,7 @@ use http::Method;
 
 use crate::admin::view::StatusView;
 use client::{Client, Place};
+pub use verdict::{VerdictArgs, verdict};
 
 const STATUS_EXAMPLES: &str = "\
 Examples:
@@ -56,6 +58,17 @@ Examples:
 All of the file takes effect, or, where it has a mistake, nothing. Connections from HAProxy and copies
 under way survive. `kill -HUP` does the same.
 Exit codes: 0 done, 1 the file is wrong, or the agent cannot be reached or refuses, 64 wrong command line.";
+
+const BEGIN_EXAMPLES: &str = "\
+Examples:
+  spoa-mirror begin 2.4.0-rc2
+          what was counted is forgotten, and what is counted from now on is 2.4.0-rc2's
+  spoa-mirror begin 2.4.0-rc2 --target staging
+          the same for one target
+  spoa-mirror begin \"$CI_COMMIT_SHORT_SHA\" && spoa-mirror verdict --wait 30m
+          in a pipeline, after the new version was started
+
+Exit codes: 0 done, 1 the agent cannot be reached or refuses, 64 wrong command line.";
 
 /// The configuration file of the Debian package, whose admin API is asked when no other is named.
 const USUAL_FILE: &str = "/etc/spoa-mirror/spoa-mirror.toml";
@@ -110,6 +123,20 @@ pub struct ResumeArgs {
     target: Option<String>,
 }
 
+/// The run to begin.
+#[derive(Debug, Args)]
+#[command(after_help = BEGIN_EXAMPLES)]
+pub struct BeginArgs {
+    #[command(flatten)]
+    remote: Remote,
+    /// What to call the run: the version under test
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The target; all with `compare = true` without it
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+}
+
 /// Which agent to have its configuration file read again.
 #[derive(Debug, Args)]
 #[command(after_help = RELOAD_EXAMPLES)]
@@ -147,6 +174,22 @@ pub fn pause(arguments: PauseArgs) -> ExitCode {
 #[must_use]
 pub fn resume(arguments: ResumeArgs) -> ExitCode {
     run(set_paused(arguments.remote, arguments.target, "resume"))
+}
+
+/// Begins a run: counts start from zero.
+#[must_use]
+pub fn begin(arguments: BeginArgs) -> ExitCode {
+    let BeginArgs { remote, name, target } = arguments;
+    run(async move {
+        let mut wanted = serde_json::json!({ "name": name });
+        if let Some(target) = &target {
+            wanted["target"] = target.as_str().into();
+        }
+        remote.client()?.post("/api/v1/comparison/runs", &wanted).await?;
+        let of =
+            target.map_or_else(|| "all targets".to_owned(), |target| format!("target {target}"));
+        print(&format!("run {name} has begun: nothing is counted yet for {of}\n")).map(|_| ())
+    })
 }
 
 /// Has an agent read its configuration file again.
@@ -225,7 +268,7 @@ async fn watch_status(client: &Client, json: bool, every: Duration) -> Result<()
     loop {
         ticks.tick().await;
         let asked = client.ask(Method::GET, "/api/v1/status").await;
-        let shown = match asked.and_then(|body| Ok((read(&body)?, body))) {
+        let shown = match asked.map_err(String::from).and_then(|body| Ok((read(&body)?, body))) {
             Ok((now, body)) => {
                 reached = true;
                 let shown = if json {
@@ -249,23 +292,24 @@ async fn watch_status(client: &Client, json: bool, every: Duration) -> Result<()
 }
 
 fn run(work: impl Future<Output = Result<(), String>>) -> ExitCode {
-    let done = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())
-        .and_then(|runtime| {
-            let done = runtime.block_on(work);
-            // A look-up of a name that nobody waits for any more must not hold up the end.
-            runtime.shutdown_background();
-            done
-        });
-    match done {
+    match block_on(work) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             let _ = writeln!(io::stderr(), "error: {message}");
             ExitCode::from(crate::EXIT_FAILURE)
         }
     }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    let done = runtime.block_on(work);
+    // A look-up of a name that nobody waits for any more must not hold up the end.
+    runtime.shutdown_background();
+    done
 }
 
 fn read(body: &[u8]) -> Result<StatusView, String> {
@@ -292,7 +336,7 @@ fn styled() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// A name as a part of a path.
+/// A name as a part of a path or a query.
 fn encoded(name: &str) -> String {
     let mut text = String::new();
     for byte in name.bytes() {

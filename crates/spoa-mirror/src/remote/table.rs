@@ -266,11 +266,11 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-const BOLD: &str = "1";
+pub(super) const BOLD: &str = "1";
 const DIM: &str = "2";
-const RED: &str = "31";
+pub(super) const RED: &str = "31";
 
-fn colour(styled: bool, code: &str, text: &str) -> String {
+pub(super) fn colour(styled: bool, code: &str, text: &str) -> String {
     if styled { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 

@@ -13,3 +13,4 @@ mod reading;
 mod reload;
 #[path = "../running/mod.rs"]
 mod running;
+mod verdict;
