@@ -33,11 +33,11 @@ Examples:
   spoa-mirror verdict --target staging --json
           all reasons, gaps and samples of one target, for a program
 
-While it waits, an agent that is restarted may be silent for a minute. In a JUnit report each reason is a
-failure, and a verdict that is missing is an error: neither lets a pipeline go on.
+While it waits, an agent that is restarted may be silent for a minute. In a JUnit report each
+reason is a failure, and a verdict that is missing is an error: neither is a success.
 
-Exit codes: 0 pass, 1 fail, 2 not enough data, 3 the agent cannot be reached, refuses, compares nothing or
-judges another run, 64 wrong command line.";
+Exit codes: 0 pass, 1 fail, 2 not enough data, 3 the agent cannot be reached, refuses, compares
+nothing or judges another run, 64 wrong command line.";
 
 /// Exit code: there is a reason to fail.
 const EXIT_FAIL: u8 = 1;
