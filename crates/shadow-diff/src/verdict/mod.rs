@@ -102,6 +102,21 @@ pub enum Answer {
     NotEnoughData,
 }
 
+impl Answer {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Pass, Self::Fail, Self::NotEnoughData];
+
+    /// Its name in one word with hyphens.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotEnoughData => "not-enough-data",
+        }
+    }
+}
+
 /// The answer and why. Shown as text for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::error::Problem;
 use super::times::TimesView;
-use crate::comparison::Standing;
+use crate::comparison::{Judged, Standing};
 use crate::control::{Change, Reloaded, Reloads, Status, TargetStatus};
 use crate::date::rfc3339;
 use crate::outcome::{SpopTally, Tally};
@@ -181,6 +181,9 @@ pub struct ComparisonView {
     pub unpaired: BTreeMap<String, u64>,
     /// Pairs by target: `same`, `different`, `incomparable`, `failed`.
     pub pairs: BTreeMap<String, BTreeMap<String, u64>>,
+    /// What is thought of each candidate.
+    #[serde(default)]
+    pub verdicts: BTreeMap<String, JudgedView>,
     /// Production's answers to requests that have such copies.
     pub answers: u64,
     /// Those of them that met no copy, by reason: `without-shadow`, `pushed-out`, `lost`.
@@ -191,6 +194,30 @@ pub struct ComparisonView {
     pub memory_bytes: usize,
 }
 
+/// What is thought of a candidate; `/api/v1/verdict` says why.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JudgedView {
+    /// The run's name.
+    pub run: String,
+    /// `pass`, `fail` or `not-enough-data`.
+    pub answer: String,
+    /// Reasons to fail.
+    pub reasons: usize,
+    /// Its requests that were judged.
+    pub requests: u64,
+}
+
+impl From<&Judged> for JudgedView {
+    fn from(judged: &Judged) -> Self {
+        Self {
+            run: judged.run.clone(),
+            answer: judged.answer.label().to_owned(),
+            reasons: judged.reasons,
+            requests: judged.requests,
+        }
+    }
+}
+
 impl From<&Standing> for ComparisonView {
     fn from(standing: &Standing) -> Self {
         let pairs = standing.targets.iter();
@@ -199,6 +226,7 @@ impl From<&Standing> for ComparisonView {
             waiting: standing.waiting_copies(),
             unpaired: nonzero(standing.unpaired().into_iter()),
             pairs: pairs.map(|(name, o)| (name.clone(), nonzero(o.counts().into_iter()))).collect(),
+            verdicts: standing.candidates.iter().map(|(n, of)| (n.clone(), of.into())).collect(),
             answers: standing.taken.answers,
             answers_unpaired: nonzero(standing.answers_unpaired().into_iter()),
             held_bytes: standing.held,

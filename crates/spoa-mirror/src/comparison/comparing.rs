@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use shadow_diff::verdict::Answer;
 use shadow_diff::{Body, Comparison, Outcome, Response};
 
 use super::half::{End, Half, Recorded};
 use super::hints::Hints;
 use super::intake::{Intake, Taken};
-use super::ledger::{Entry, Ledger};
+use super::ledger::{Candidate, Entry, Ledger};
 use super::pairing::{self, Pair, Pairing};
 use crate::config::{Compare, Config};
 use crate::survive::caught;
@@ -57,6 +58,33 @@ pub struct Standing {
     pub most_held: usize,
     /// What came of the pairs, by target.
     pub targets: BTreeMap<String, Outcomes>,
+    /// What they amount to, by candidate.
+    pub candidates: BTreeMap<String, Judged>,
+}
+
+/// What is thought of a candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The run's name.
+    pub run: String,
+    /// May it be shipped?
+    pub answer: Answer,
+    /// Reasons to fail.
+    pub reasons: usize,
+    /// Its requests that were judged.
+    pub requests: u64,
+}
+
+impl Judged {
+    fn of(candidate: &Candidate) -> Self {
+        let verdict = &candidate.verdict;
+        Self {
+            run: candidate.books.run().to_owned(),
+            answer: verdict.answer,
+            reasons: verdict.reasons.len(),
+            requests: verdict.requests,
+        }
+    }
 }
 
 impl Standing {
@@ -216,10 +244,15 @@ impl Comparing {
             let state = locked(&self.state);
             (state.halves, state.waiting_answers, state.targets.clone())
         };
+        let candidates = {
+            let ledger = self.ledger();
+            ledger.candidates().map(|(name, of)| (name.to_owned(), Judged::of(of))).collect()
+        };
         Standing {
             halves,
             waiting_answers,
             targets,
+            candidates,
             taken: self.intake.taken(),
             held: self.intake.held(),
             most_held: self.intake.most_held(),

@@ -15,7 +15,7 @@ mod recording;
 mod redaction;
 pub mod sample;
 
-pub use comparing::{Comparing, Outcomes, Standing};
+pub use comparing::{Comparing, Judged, Outcomes, Standing};
 pub use half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject};
 pub use intake::{Intake, Opened, Taken, Ticket};
 pub use pairing::{Counts, Pair, Pairing};

@@ -54,6 +54,18 @@ fn comparison(text: &mut String, view: &ComparisonView, styled: bool) {
         let line = if index == 0 { colour(styled, BOLD, line) } else { line.clone() };
         let _ = writeln!(text, "{line}");
     }
+    for (target, judged) in &view.verdicts {
+        let answer = match judged.answer.as_str() {
+            "pass" => "pass".to_owned(),
+            "fail" => colour(styled, RED, "fail"),
+            other => other.replace('-', " "),
+        };
+        let _ = writeln!(
+            text,
+            "    {target}, {}: {answer}, {} reasons, {} requests judged",
+            judged.run, judged.reasons, judged.requests
+        );
+    }
     let counts = |counts: &BTreeMap<String, u64>| {
         counts
             .iter()

@@ -12,3 +12,4 @@ mod running_agent;
 mod scene;
 mod times;
 mod unpaired;
+mod verdict;

@@ -90,6 +90,9 @@ fn what_is_scraped_is_in_the_catalogue_and_promtool_finds_no_fault() {
             "spoa_mirror_comparison_waiting",
             "spoa_mirror_comparison_held_bytes",
             "spoa_mirror_comparison_memory_limit_bytes",
+            "spoa_mirror_verdict",
+            "spoa_mirror_verdict_reasons",
+            "spoa_mirror_verdict_requests",
         ]
     );
     drop(mirror);

@@ -174,6 +174,12 @@ catalogue! {
         "Bytes of answers and requests that comparison holds now.";
     COMPARISON_MEMORY: Gauge "spoa_mirror_comparison_memory_limit_bytes" []
         "Bytes of answers and requests that comparison may hold.";
+    VERDICT: Gauge "spoa_mirror_verdict" ["target", "answer"]
+        "1 for the answer to whether the candidate may be shipped, 0 for the others: `pass`, `fail`, `not-enough-data`.";
+    VERDICT_REASONS: Gauge "spoa_mirror_verdict_reasons" ["target"]
+        "Reasons to fail.";
+    VERDICT_REQUESTS: Gauge "spoa_mirror_verdict_requests" ["target"]
+        "The candidate's requests that were judged; 0 when a run begins.";
 
     CPU_SECONDS: Counter "process_cpu_seconds_total" []
         "User and system CPU time spent, in seconds.";

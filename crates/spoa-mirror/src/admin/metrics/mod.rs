@@ -13,6 +13,8 @@ use std::time::Instant;
 use prometheus::TextEncoder;
 use prometheus::proto;
 
+use shadow_diff::verdict::Answer;
+
 use crate::ceiling::Ceiling;
 use crate::comparison::Standing;
 use crate::control::{Status, TargetStatus};
@@ -266,6 +268,23 @@ fn comparison(page: &mut Page, standing: &Standing) {
             }
         }
     });
+    page.add(&catalogue::VERDICT, |family| {
+        for (name, judged) in &standing.candidates {
+            for answer in Answer::ALL {
+                family.number(&[name, answer.label()], u64::from(judged.answer == answer));
+            }
+        }
+    });
+    page.add(&catalogue::VERDICT_REASONS, |family| {
+        for (name, judged) in &standing.candidates {
+            family.number(&[name], judged.reasons as u64);
+        }
+    });
+    page.add(&catalogue::VERDICT_REQUESTS, |family| {
+        for (name, judged) in &standing.candidates {
+            family.number(&[name], judged.requests);
+        }
+    });
     page.add(&catalogue::COMPARISON_UNPAIRED, |family| {
         for (reason, count) in standing.unpaired() {
             family.number(&["shadow", reason], count);
@@ -397,10 +416,10 @@ mod tests {
 
     use super::*;
     use crate::agent::{Engine, Snapshot};
-    use crate::comparison::Outcomes;
+    use crate::comparison::{Judged, Outcomes};
     use crate::config::{Breaker, Rate, RateLimit, tests_support};
     use crate::control::Reloads;
-    use crate::outcome::{Answer, DropReason};
+    use crate::outcome::{self, DropReason};
     use crate::target::{Overrides, Shared};
 
     fn status() -> Status {
@@ -413,10 +432,12 @@ mod tests {
         let mut tally = Tally::default();
         tally.received = 3;
         tally.waiting = 1;
-        tally.count_answer(Answer::Success);
+        tally.count_answer(outcome::Answer::Success);
         tally.duration.observe(Duration::from_millis(2));
         tally.count_drops(DropReason::QueueFull, 1);
         let engine = Engine { id: "e".to_owned(), versions: "2.0".to_owned(), open: 2 };
+        let judged =
+            Judged { run: "1".to_owned(), answer: Answer::Fail, reasons: 2, requests: 1000 };
         Status {
             config: Arc::new(agent.clone()),
             snapshot: Snapshot {
@@ -433,6 +454,7 @@ mod tests {
             removed: BTreeMap::from([("gone".to_owned(), Tally::default())]),
             comparison: Some(Standing {
                 targets: BTreeMap::from([("t".to_owned(), Outcomes::default())]),
+                candidates: BTreeMap::from([("t".to_owned(), judged)]),
                 ..Standing::default()
             }),
             reloads: Reloads::default(),
