@@ -17,6 +17,7 @@ mod decode;
 pub mod demo;
 pub mod exchange;
 mod generate;
+pub mod history;
 pub mod log;
 pub mod os;
 pub mod outcome;
