@@ -4,6 +4,8 @@
 #   need_cplusplus       a C++ compiler (only libFuzzer wants one)
 #   need_python          Python that can make virtual environments (the schema tester of the admin API)
 #   need_rust_lints      rustfmt and clippy (only .ci/run wants them)
+#   need_browser         Chromium and its driver (the tests of the dashboard)
+#   need_npm             fetches axe-core, which those tests look for barriers with (scripts/axe.sh)
 #   need_dpkg_dev        finds the libraries that a package depends on (only scripts/package.sh wants it)
 #   need_debootstrap     makes a Debian to test packages on (only scripts/package-test.sh wants it)
 #   need_bench           clients, servers and counters (only scripts/bench.sh wants them)
@@ -27,6 +29,8 @@ die() {
 need_rust() { needs+=(rust); }
 need_cplusplus() { needs+=(cplusplus); }
 need_python() { needs+=(python); }
+need_browser() { needs+=(browser); }
+need_npm() { needs+=(npm); }
 need_rust_lints() { needs+=(rust_lints); }
 need_dpkg_dev() { needs+=(dpkg_dev); }
 need_debootstrap() { needs+=(debootstrap); }
@@ -83,6 +87,8 @@ find_missing() {
         ;;
       cplusplus) compiles_cplusplus || missing+=(cplusplus) ;;
       python) makes_environments || missing+=(python) ;;
+      browser) { has chromium && has chromedriver; } || missing+=(browser) ;;
+      npm) has npm || missing+=(npm) ;;
       rust_lints) lints_are_there || missing+=(rust_lints) ;;
       dpkg_dev) { has dpkg-shlibdeps && has objdump; } || missing+=(dpkg_dev) ;;
       debootstrap) { has debootstrap && has unshare && has nsenter; } || missing+=(debootstrap) ;;
@@ -174,6 +180,11 @@ choose_packages() {
         want python3 "runs the schema tester of the admin API"
         want python3-venv "keeps that tester and its libraries apart from the system's"
         ;;
+      browser)
+        want chromium "the browser that the dashboard is tested in"
+        want chromium-driver "steers it"
+        ;;
+      npm) want npm "fetches axe-core, which finds barriers in web pages; nothing else is installed with it" ;;
       valgrind) want valgrind "counts instructions" ;;
       rust) choose_rust ;;
       rust_lints) choose_lints ;;
@@ -274,6 +285,8 @@ tell_what_to_install_by_hand() {
       certificates) say "  - the certificate authorities (Debian: ca-certificates), or set SSL_CERT_FILE" ;;
       cplusplus) say "  - a C++ compiler that answers to 'c++', with its standard library (Debian: g++)" ;;
       python) say "  - Python 3.10 or newer with its venv module (Debian: python3 python3-venv)" ;;
+      browser) say "  - Chromium and its driver, as 'chromium' and 'chromedriver' (Debian: chromium chromium-driver)" ;;
+      npm) say "  - npm (Debian: npm)" ;;
       rust) say "  - rustc and cargo $rust_floor or newer, from your system or from https://rustup.rs (Debian 13: rustc cargo; Debian 12: rustc-web cargo-web)" ;;
       dpkg_dev) say "  - dpkg-shlibdeps and objdump (Debian: dpkg-dev binutils)" ;;
       debootstrap) say "  - debootstrap, unshare and nsenter (Debian: debootstrap util-linux)" ;;

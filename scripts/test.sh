@@ -14,6 +14,8 @@ cd "$checkout"
 need_rust
 need_cplusplus
 need_python
+need_browser
+need_npm
 need_dpkg_dev
 need_debootstrap
 need_valgrind
@@ -24,6 +26,8 @@ say "using $(rustc --version), $(cargo --version)"
 step "HAProxy 2.6, 3.0, 3.2 and 3.4, unpacked from Debian's packages" scripts/haproxy.sh all
 # Its promtool checks metrics, alert rules and their tests.
 step "Prometheus, unpacked from Debian's package" scripts/prometheus.sh
+# Looks for barriers in the dashboard's pages.
+step "axe-core, from npm" scripts/axe.sh
 step "tests of the workspace" cargo test --workspace --no-fail-fast
 step "the admin API against its description" scripts/api-test.sh
 step "the Debian package: checked, installed, started, upgraded, purged" scripts/package-test.sh
