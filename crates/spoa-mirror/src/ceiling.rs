@@ -2,6 +2,7 @@
 //! and targets send, it stays below. Usual traffic takes a small part of it.
 
 use serde_json::json;
+use shadow_diff::{Action, Rule};
 
 use crate::config::{
     Compare, Config, HttpVersion, JsonStep, Match, PathStep, Pattern, Piece, TargetConfig, Template,
@@ -23,6 +24,8 @@ const ADMIN_CONNECTION: u64 = 512 << 10;
 const REGEX: u64 = 1 << 20;
 /// Two bodies decoded (`shadow_diff::Limits`), and their parts: values and lines, with what is between them.
 const COMPARING: u64 = 2 * (8 << 20) + 2 * 500_000 * 64;
+/// The same of one in a rule for comparison, with the cache that a search usually has.
+const COMPARED_REGEX: u64 = REGEX + (2 << 20);
 /// What HAProxy's `tune.bufsize` is when nobody set it.
 const USUAL_BUFFER: u64 = 16 * 1024;
 
@@ -101,6 +104,11 @@ impl Ceiling {
             parts.push(part("comparison: answers that are held", 1, halves));
             parts.push(part("comparison: places for them", 1, comparison::FIXED_BYTES as u64));
             parts.push(part("comparison: work room", 1, COMPARING));
+            let replaces = |rule: &&Rule| matches!(rule.action, Action::Replace { .. });
+            let patterns = config.comparison.rules.iter().filter(replaces).count() as u64;
+            if patterns > 0 {
+                parts.push(part("comparison: regular expressions", patterns, COMPARED_REGEX));
+            }
         }
         for target in &config.targets {
             add_target(&mut parts, target, message, workers, share);

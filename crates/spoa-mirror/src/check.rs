@@ -13,8 +13,8 @@ use crate::admin;
 use crate::ceiling::{Ceiling, shown};
 use crate::config::file::{self, Report};
 use crate::config::{
-    Authorization, Config, Cookies, DropWhich, HostRewrite, Match, Pattern, TargetConfig,
-    TruncatedBody, WithoutKey,
+    Authorization, Compare, Config, Cookies, DropWhich, HostRewrite, Match, Pattern, Share,
+    TargetConfig, TruncatedBody, WithoutKey,
 };
 
 const EXAMPLES: &str = "\
@@ -118,6 +118,20 @@ fn write_summary(text: &mut String, config: &Config) -> std::fmt::Result {
         None => "standard output and standard error".to_owned(),
     };
     writeln!(text, "log        {log}, level {}", config.log.level.to_string().to_lowercase())?;
+    if config.targets.iter().any(|target| target.compare != Compare::No) {
+        let comparison = &config.comparison;
+        let history = match &comparison.history.file {
+            Some(file) => file.display().to_string(),
+            None => "in memory only".to_owned(),
+        };
+        writeln!(
+            text,
+            "comparison {} % of the copies, rules {}, places that may differ {}, history {history}",
+            comparison.sample.as_percent(),
+            comparison.rules.len(),
+            comparison.thresholds.allowed.len()
+        )?;
+    }
     for target in &config.targets {
         write_target(text, target)?;
     }
@@ -150,6 +164,19 @@ fn write_target(text: &mut String, target: &TargetConfig) -> std::fmt::Result {
         times => format!(", each {times} times"),
     };
     writeln!(text, "  sample   {} % {by}{times}", sample.share.as_percent())?;
+    match target.compare {
+        Compare::No => {}
+        Compare::Baseline => {
+            writeln!(text, "  compared with production, to measure what differs by itself")?;
+        }
+        Compare::Candidate if target.control == Share::NONE => {
+            writeln!(text, "  compared with production")?;
+        }
+        Compare::Candidate => {
+            let control = target.control.as_percent();
+            writeln!(text, "  compared with production; {control} % of safe requests sent twice")?;
+        }
+    }
     let changes = changes(target);
     if !changes.is_empty() {
         writeln!(text, "  changes  {}", changes.join(", "))?;

@@ -452,6 +452,7 @@ fn compare(old: &Config, new: &Config, known: &[Planned], targets: &[Planned]) -
         ("agent.runtime", new.runtime.is_some() && old.runtime != new.runtime),
         ("admin", old.admin != new.admin),
         ("log", old.log != new.log || old.monitor_interval != new.monitor_interval),
+        ("comparison.history.file", old.comparison.history.file != new.comparison.history.file),
     ] {
         if differs {
             reloaded.needs_restart.push(key.to_owned());
@@ -461,7 +462,8 @@ fn compare(old: &Config, new: &Config, known: &[Planned], targets: &[Planned]) -
 }
 
 /// What is in force after a change: of what needs a restart, the old.
-fn in_force(old: &Config, new: Config) -> Config {
+fn in_force(old: &Config, mut new: Config) -> Config {
+    new.comparison.history.file.clone_from(&old.comparison.history.file);
     Config {
         targets: new.targets,
         comparison: new.comparison,

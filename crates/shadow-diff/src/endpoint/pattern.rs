@@ -106,6 +106,15 @@ impl Pattern {
     }
 }
 
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.method {
+            Some(method) => write!(f, "{method} {}", self.path),
+            None => f.write_str(&self.path),
+        }
+    }
+}
+
 /// Patterns by their segments, so that many cost no more than few.
 #[derive(Debug, Clone)]
 pub(super) struct Patterns {
@@ -292,6 +301,9 @@ mod tests {
             assert_eq!(Pattern::parse(text), Err(error), "{text}");
         }
         assert_eq!(Pattern::parse(&"/a".repeat(600)), Err(PatternError::Long));
+        for text in ["/a/{id}", "GET /a/*"] {
+            assert_eq!(Pattern::parse(text).unwrap().to_string(), text);
+        }
         let twice = ["/users/{id}", "/users/{user}"].map(|text| Pattern::parse(text).unwrap());
         assert_eq!(Patterns::new(twice.to_vec()).err(), Some(PatternError::Twice));
     }

@@ -13,6 +13,8 @@ pub struct Allowed {
     endpoint: String,
     /// `None` for everything.
     place: Option<PlacePattern>,
+    /// The place as written.
+    written: String,
 }
 
 /// Why a place cannot be allowed.
@@ -43,10 +45,23 @@ impl Allowed {
             let message = "an endpoint is missing; `*` is any".to_owned();
             return Err(AllowedError { at: 0, message });
         }
+        let written = place;
         let parse = |place| PlacePattern::parse(place);
         let place = (place != "*").then_some(place).map(parse).transpose();
         let place = place.map_err(|fault| AllowedError { at: fault.at, message: fault.message })?;
-        Ok(Self { endpoint: endpoint.to_owned(), place })
+        Ok(Self { endpoint: endpoint.to_owned(), place, written: written.to_owned() })
+    }
+
+    /// The endpoints, as written.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The place, as written.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.written
     }
 
     /// Whether this is one of them.

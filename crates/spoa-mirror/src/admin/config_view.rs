@@ -3,14 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use shadow_diff::verdict::{Allowed, Thresholds};
+use shadow_diff::{Action, Rule};
 
 use super::view::time;
 use crate::config::{
-    Authorization, Breaker, CertificateFiles, Compare, Config, Cookies, DropWhich, HostRewrite,
-    HttpVersion, Key, Match, PathStep, Pattern, Rate, Redact, RedactPlace, RedactWith,
-    TargetConfig, TlsVersion, TruncatedBody, WithoutKey,
+    Authorization, Breaker, CertificateFiles, Compare, ComparisonConfig, Config, Cookies,
+    DropWhich, HostRewrite, HttpVersion, Key, Match, PathStep, Pattern, Rate, Redact, RedactPlace,
+    RedactWith, TargetConfig, TlsVersion, TruncatedBody, WithoutKey,
 };
 
 const HIDDEN: &str = "[hidden]";
@@ -45,14 +48,81 @@ pub(crate) fn config(config: &Config) -> Value {
             "copies": format!("{:?}", config.log.copies).to_lowercase(),
             "interval": time(config.monitor_interval),
         },
-        "comparison": {
-            "sample": config.comparison.sample.as_percent(),
-            "wait": time(config.comparison.wait),
-            "memory": config.comparison.memory,
-            "max-body": config.comparison.max_body,
-        },
+        "comparison": comparison(&config.comparison),
         "target": config.targets.iter().map(target).collect::<Vec<_>>(),
     })
+}
+
+fn comparison(comparison: &ComparisonConfig) -> Value {
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    json!({
+        "sample": comparison.sample.as_percent(),
+        "wait": time(comparison.wait),
+        "memory": comparison.memory,
+        "max-body": comparison.max_body,
+        "run": comparison.run,
+        "endpoints": texts(&comparison.endpoints),
+        "natural-off": comparison.natural_off,
+        "redact": comparison.redact,
+        "rules-file": file(&comparison.rules_file),
+        "rule": comparison.rules.iter().map(rule).collect::<Vec<_>>(),
+        "verdict": thresholds(&comparison.thresholds),
+        "history": {
+            "file": file(&comparison.history.file),
+            "keep": time(comparison.history.keep),
+            "max-size": comparison.history.max_size,
+        },
+    })
+}
+
+fn rule(rule: &Rule) -> Value {
+    let mut shown = json!({"endpoint": rule.endpoint, "place": rule.place});
+    let mut put = |key: &str, value: Value| shown[key] = value;
+    match &rule.action {
+        Action::Ignore => put("ignore", json!(true)),
+        Action::Set => put("set", json!(true)),
+        Action::Map => put("map", json!(true)),
+        Action::Keyed(member) => put("keyed-by", json!(member)),
+        Action::Replace { pattern, with } => {
+            put("replace", json!({"pattern": pattern, "with": with}));
+        }
+        Action::Tolerance { absolute, relative } => {
+            if *absolute > 0.0 {
+                put("tolerance", json!(absolute));
+            }
+            if *relative > 0.0 {
+                put("tolerance-percent", json!(percent(*relative)));
+            }
+        }
+    }
+    shown
+}
+
+fn thresholds(thresholds: &Thresholds) -> Value {
+    let allowed =
+        |allowed: &Allowed| json!({"endpoint": allowed.endpoint(), "place": allowed.place()});
+    let latency = &thresholds.latency;
+    json!({
+        "confidence": percent(thresholds.confidence.share()),
+        "pairs": thresholds.pairs,
+        "endpoint-pairs": thresholds.endpoint_pairs,
+        "control-pairs": thresholds.control_pairs,
+        "judged": percent(thresholds.judged_share),
+        "difference-rate": percent(thresholds.difference_rate),
+        "error-rate-increase": percent(thresholds.error_rate_increase),
+        "latency": {
+            "p50": latency.p50,
+            "p95": latency.p95,
+            "p99": latency.p99,
+            "slack": time(latency.slack),
+        },
+        "allow": thresholds.allowed.iter().map(allowed).collect::<Vec<_>>(),
+    })
+}
+
+/// A share of 1 in percent, without what a float adds to it.
+fn percent(share: f64) -> f64 {
+    (share * 1e10).round() / 1e8
 }
 
 fn target(target: &TargetConfig) -> Value {
@@ -97,6 +167,7 @@ fn target(target: &TargetConfig) -> Value {
             Compare::Candidate => json!(true),
             Compare::Baseline => json!("baseline"),
         },
+        "control": target.control.as_percent(),
         "tls": {
             "ca": target.tls.ca.as_ref().map(|path| path.display().to_string()),
             "insecure": target.tls.insecure,

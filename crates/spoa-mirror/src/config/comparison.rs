@@ -39,6 +39,27 @@ pub struct ComparisonConfig {
     pub history: HistoryConfig,
 }
 
+impl ComparisonConfig {
+    /// Checks the name of a run.
+    ///
+    /// # Errors
+    /// What a name is made of.
+    pub fn check_run(name: &str) -> Result<(), String> {
+        if name.is_empty()
+            || name.len() > 100
+            || name.trim() != name
+            || name.chars().any(char::is_control)
+        {
+            return Err(
+                "the name of a run has 1 to 100 bytes, no control characters, and no space \
+                        at its ends"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
 /// What is kept of counts, pairs and figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryConfig {

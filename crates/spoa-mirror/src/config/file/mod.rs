@@ -7,6 +7,7 @@
 
 mod comparison;
 mod expand;
+mod inside;
 mod limits;
 mod process;
 mod reach;
@@ -28,6 +29,7 @@ use std::sync::OnceLock;
 
 use toml::de::DeTable;
 
+pub use comparison::{read_rules_file, rule_table, write_rules_file};
 pub use report::{Finding, Report, Severity};
 
 use super::Config;
@@ -43,6 +45,11 @@ pub const MAX_FILE: u64 = 1 << 20;
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(path: &Path) -> Result<(Config, Report), Report> {
+    parse(path, &contents(path)?, &|name| std::env::var(name).ok())
+}
+
+/// The text of a file.
+fn contents(path: &Path) -> Result<String, Report> {
     let unreadable = |message: String| Report::unreadable(path, message);
     let file = std::fs::File::open(path)
         .map_err(|error| unreadable(format!("cannot open it: {error}")))?;
@@ -53,12 +60,11 @@ pub fn load(path: &Path) -> Result<(Config, Report), Report> {
     if bytes.len() as u64 > MAX_FILE {
         return Err(unreadable("a configuration file has no more than 1 MiB".to_owned()));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
+    String::from_utf8(bytes).map_err(|error| {
         let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
         let line = line.filter(|byte| **byte == b'\n').count() + 1;
         unreadable(format!("line {line} is not UTF-8 text"))
-    })?;
-    parse(path, &text, &|name| std::env::var(name).ok())
+    })
 }
 
 /// Reads the text of the configuration file at `path`, with variables from `environment`.
@@ -70,11 +76,20 @@ pub fn parse(
     text: &str,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(Config, Report), Report> {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let directory = absolute.parent().unwrap_or(Path::new("/")).to_owned();
     let (document, syntax) = DeTable::parse_recoverable(text);
-    let reader = Reader::new(directory, environment);
+    let reader = Reader::new(path, text, environment);
+    let file = reader.file.clone();
     let mut config = walk(&reader, document.get_ref());
+    let report = report(path, text, reader, &syntax);
+    if report.has_errors() {
+        return Err(report);
+    }
+    config.file = Some(file);
+    Ok((config, report))
+}
+
+/// What was found in a file, or why it is no TOML.
+fn report(path: &Path, text: &str, reader: Reader<'_>, syntax: &[toml::de::Error]) -> Report {
     let (_, mut findings, mut hidden) = reader.into_parts();
     if !syntax.is_empty() {
         // What is missing because it could not be read is not missing.
@@ -90,12 +105,7 @@ pub fn parse(
             other: None,
         }));
     }
-    let report = Report::new(path, text, findings, &hidden);
-    if report.has_errors() {
-        return Err(report);
-    }
-    config.file = Some(absolute);
-    Ok((config, report))
+    Report::new(path, text, findings, &hidden)
 }
 
 /// All keys of the file, as `target.limit.queue`; `NAME` stands for names of the user's choice, `PATTERN`
@@ -114,8 +124,9 @@ fn walk(reader: &Reader<'_>, document: &DeTable<'_>) -> Config {
     let mut root = Section::root(reader, document);
     let mut config = Config::default();
     process::read(&mut root, &mut config);
-    comparison::read(&mut root, &mut config.comparison);
+    let control_pairs = comparison::read(&mut root, &mut config.comparison);
     config.targets = target::read_all(&mut root, &config);
+    comparison::complete(reader, control_pairs, &mut config);
     config
 }
 

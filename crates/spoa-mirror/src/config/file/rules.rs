@@ -7,7 +7,7 @@ use super::walk::{Place, Reader, Section, Value};
 use crate::config::{Key, Match, Pattern, Sample, Share, WithoutKey};
 
 /// Methods that ask for nothing to be changed (RFC 9110, section 9.2.1).
-const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
+pub(super) const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
 
 /// Regular expressions in a file, each of which may take a mebibyte.
 const MAX_PATTERNS: usize = 500;
@@ -214,10 +214,10 @@ fn pattern_table(section: &mut Section<'_, '_, '_>) -> Option<Pattern> {
     regex.or(exact)
 }
 
-/// Tells when not exactly one of these keys is there.
-pub(super) fn only_one(section: &Section<'_, '_, '_>, keys: &[&str]) {
+/// Whether exactly one of these keys is there; told otherwise.
+pub(super) fn only_one(section: &Section<'_, '_, '_>, keys: &[&str]) -> bool {
     if section.reader.is_cataloguing() {
-        return;
+        return true;
     }
     let given: Vec<_> = keys.iter().filter_map(|key| section.place_of(key)).collect();
     let list: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
@@ -232,6 +232,7 @@ pub(super) fn only_one(section: &Section<'_, '_, '_>, keys: &[&str]) {
             section.reader.clash(second, message, Some((first, "given too")));
         }
     }
+    given.len() == 1
 }
 
 /// A compiled regular expression; the same text is compiled once.

@@ -4,7 +4,7 @@ use toml::de::DeValue;
 
 use super::walk::{Place, Section, Value};
 use super::{limits, reach, rewrite, rules, transport};
-use crate::config::{Compare, Config, HttpVersion, MirrorUrl, TargetConfig, TruncatedBody};
+use crate::config::{Compare, Config, HttpVersion, MirrorUrl, Share, TargetConfig, TruncatedBody};
 
 /// Targets in a file.
 const MAX_TARGETS: usize = 1000;
@@ -169,6 +169,7 @@ fn read(
             }
         };
     }
+    control(section, &mut target);
     target.rewrite = rewrite::read(section, &config.marker);
     target.redact = rewrite::read_redact(section, &config.marker);
     limits::read(section, &mut target);
@@ -187,4 +188,39 @@ fn read(
         }
     }
     target
+}
+
+/// Reads `control`, and keeps from a target that measures noise what would change it.
+fn control(section: &mut Section<'_, '_, '_>, target: &mut TargetConfig) {
+    let reader = section.reader;
+    if let Some(share) = section.share("control") {
+        target.control = share;
+    }
+    let own = section.own("control").filter(|_| target.control > Share::NONE);
+    let methods = &target.matching.methods;
+    let is_safe = |method: &String| rules::SAFE.contains(&method.as_str());
+    match (target.compare, own) {
+        (Compare::Candidate, Some(place)) => {
+            if !methods.is_empty() && !methods.iter().any(is_safe) {
+                let message = "nothing is sent twice: `match` takes no GET, HEAD, OPTIONS or TRACE";
+                reader.warn(&place, message, None);
+            }
+        }
+        (Compare::Candidate, None) => {}
+        (Compare::No | Compare::Baseline, own) => {
+            if let Some(place) = own {
+                let message = match target.compare {
+                    Compare::Baseline => "`control` needs compare = true; a baseline is one itself",
+                    _ => "`control` needs compare = true",
+                };
+                let compare = section.place_of("compare");
+                reader.clash(&place, message, compare.as_ref().map(|place| (place, "here")));
+            }
+            target.control = Share::NONE;
+        }
+    }
+    // It measures noise: it is not written to unless somebody says so.
+    if target.compare == Compare::Baseline && target.matching.methods.is_empty() {
+        target.matching.methods = rules::SAFE.map(str::to_owned).to_vec();
+    }
 }

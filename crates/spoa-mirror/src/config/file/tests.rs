@@ -1,7 +1,14 @@
 //! Files as a user writes them, and what is made of them.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
+use shadow_diff::significance::Confidence;
+use shadow_diff::verdict::{Allowed, LatencyThresholds, Thresholds};
+use shadow_diff::{Action, Rule};
+
 use super::*;
+use crate::config::{Compare, HistoryConfig};
 
 fn read(text: &str) -> Result<(Config, Report), Report> {
     let environment = |name: &str| (name == "TOKEN").then(|| "s3cr3t-of-16-bytes".to_owned());
@@ -43,6 +50,56 @@ format = "json"
 copies = "all"
 interval = "10s"
 
+[comparison]
+run = "2.4.0-rc1"
+endpoints = ["GET /users/{id}", "/static/*"]
+natural-off = ["validator", "uuid", "uuid"]
+redact = ["x-internal", "iban"]
+rules-file = "rules.toml"
+history = { file = "history.db", keep = "7d", max-size = "1GiB" }
+
+[[comparison.rule]]
+place = "header x-build"
+ignore = true
+
+[[comparison.rule]]
+endpoint = "GET /items/*"
+place = "$.items[].price"
+tolerance = 1
+tolerance-percent = 0.7
+
+[[comparison.rule]]
+place = "$.tags"
+set = true
+
+[[comparison.rule]]
+place = "$.items"
+keyed-by = "sku"
+
+[[comparison.rule]]
+place = "$.by-sku"
+map = true
+
+[[comparison.rule]]
+place = "$..image"
+replace = { pattern = "^https://(cdn)[0-9]+", with = "$1$${1}" }
+
+[comparison.verdict]
+confidence = 95
+pairs = 2000
+endpoint-pairs = 50
+judged = 90
+difference-rate = "0.1%"
+error-rate-increase = 0.5
+latency = { p50 = 1.5, p95 = 2, p99 = 3.0, slack = "5ms" }
+
+[[comparison.verdict.allow]]
+endpoint = "GET /version"
+place = "*"
+
+[[comparison.verdict.allow]]
+place = "header x-build"
+
 [defaults]
 http = "1.1"
 limit = { queue = 7, rate = "100/s" }
@@ -68,6 +125,8 @@ breaker = { failures = 5, open = "5s", probes = 2, server-errors = true }
 timeout = { connect = "2s", total = "3s" }
 local = { address = "127.0.0.1", ports = "40000-49999" }
 connections = { max = 5, idle = "10s", lifetime = "1h" }
+compare = true
+control = "10%"
 
 [target.headers]
 set = { x-env = "staging" }
@@ -107,6 +166,122 @@ fn every_key_is_understood() {
     assert_eq!(format!("{:?}", target.rewrite.authorization), "Set([secret])");
     assert_eq!(target.redact.rules[0].place, super::super::RedactPlace::Header("x-user".into()));
     assert!(target.redact.rules.len() > 10);
+    assert_eq!((target.compare, target.control.as_percent()), (Compare::Candidate, 10.0));
+}
+
+#[test]
+fn what_is_said_of_comparison_is_understood() {
+    let (config, _) = read(EVERYTHING).map_err(|report| report.text(false)).unwrap();
+    let comparison = &config.comparison;
+    assert_eq!(comparison.run, "2.4.0-rc1");
+    let endpoints: Vec<_> = comparison.endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(endpoints, ["GET /users/{id}", "/static/*"]);
+    assert_eq!(comparison.natural_off, ["validator", "uuid"]);
+    assert_eq!(comparison.redact, ["x-internal", "iban"]);
+    assert_eq!(comparison.rules_file.as_deref(), Some(Path::new("/etc/rules.toml")));
+    let rule = |endpoint: &str, place: &str, action| Rule {
+        endpoint: endpoint.to_owned(),
+        place: place.to_owned(),
+        action,
+    };
+    let replace =
+        Action::Replace { pattern: "^https://(cdn)[0-9]+".to_owned(), with: "$1${1}".to_owned() };
+    let rules = [
+        rule("*", "header x-build", Action::Ignore),
+        rule(
+            "GET /items/*",
+            "$.items[].price",
+            Action::Tolerance { absolute: 1.0, relative: 0.007 },
+        ),
+        rule("*", "$.tags", Action::Set),
+        rule("*", "$.items", Action::Keyed("sku".to_owned())),
+        rule("*", "$.by-sku", Action::Map),
+        rule("*", "$..image", replace),
+    ];
+    assert_eq!(comparison.rules, rules);
+    let expected = Thresholds {
+        confidence: Confidence::new(0.95).unwrap(),
+        pairs: 2000,
+        endpoint_pairs: 50,
+        control_pairs: 100,
+        judged_share: 0.9,
+        difference_rate: 0.001,
+        error_rate_increase: 0.005,
+        latency: LatencyThresholds {
+            p50: Some(1.5),
+            p95: Some(2.0),
+            p99: Some(3.0),
+            slack: Duration::from_millis(5),
+        },
+        allowed: vec![
+            Allowed::new("GET /version", "*").unwrap(),
+            Allowed::new("*", "header x-build").unwrap(),
+        ],
+    };
+    assert_eq!(comparison.thresholds, expected);
+    let history = HistoryConfig {
+        file: Some("/etc/history.db".into()),
+        keep: Duration::from_secs(7 * 24 * 3600),
+        max_size: 1 << 30,
+    };
+    assert_eq!(comparison.history, history);
+}
+
+#[test]
+fn a_control_is_expected_where_there_is_one() {
+    for (lines, pairs) in [
+        ("compare = true", 0),
+        ("compare = true\ncontrol = 0", 0),
+        ("compare = true\ncontrol = 0.5", 100),
+        ("compare = \"baseline\"", 100),
+        ("compare = true\ncontrol = 1\n[comparison]\nverdict.control-pairs = 0", 0),
+        ("compare = true\ncontrol = 1\n[comparison]\nverdict.control-pairs = 7", 7),
+        // What the defaults say is not for a target that is not compared.
+        ("[defaults]\ncontrol = 5", 0),
+        ("compare = true\n[defaults]\ncontrol = 5", 100),
+    ] {
+        let text = format!("[[target]]\nname = \"t\"\nurl = \"https://t\"\n{lines}");
+        let (config, warnings) = read(&text).map_err(|report| report.text(false)).unwrap();
+        assert!(warnings.is_empty(), "{lines}\n{warnings}");
+        assert_eq!(config.comparison.thresholds.control_pairs, pairs, "{lines}");
+    }
+}
+
+#[test]
+fn a_baseline_is_not_written_to_unless_somebody_says_so() {
+    let methods = |lines: &str| {
+        let (config, _) = read(&format!(
+            "[[target]]\nname = \"t\"\nurl = \"https://t\"\ncompare = \"baseline\"\n{lines}"
+        ))
+        .unwrap();
+        config.targets[0].matching.methods.clone()
+    };
+    let safe = ["GET", "HEAD", "OPTIONS", "TRACE"];
+    assert_eq!(methods(""), safe);
+    assert_eq!(methods("match.path = \"/api/*\""), safe);
+    assert_eq!(methods("match = \"none\"\n[defaults]\nmatch.methods = \"POST\""), safe);
+    assert_eq!(methods("match.methods = [\"GET\", \"POST\"]"), ["GET", "POST"]);
+    assert_eq!(methods("[defaults]\nmatch.methods = \"POST\""), ["POST"]);
+}
+
+#[test]
+fn lists_for_comparison_have_an_end() {
+    let many = |entry: &str, count: usize| format!("[comparison]\n{}", entry.repeat(count));
+    for (entry, told) in [
+        ("[[comparison.rule]]\nplace = \"status\"\nignore = true\n", "no more than 1000 tables"),
+        ("[[comparison.verdict.allow]]\nplace = \"status\"\n", "no more than 1000 tables"),
+    ] {
+        assert!(read(&many(entry, 1000)).is_ok(), "{entry}");
+        let report = read(&many(entry, 1001)).unwrap_err().lines().join("\n");
+        assert!(report.contains(told), "{report}");
+    }
+    let endpoints = |count: usize| {
+        let list: Vec<_> = (0..count).map(|number| format!("\"/a{number}\"")).collect();
+        read(&format!("[comparison]\nendpoints = [{}]", list.join(", ")))
+    };
+    assert_eq!(endpoints(1000).unwrap().0.comparison.endpoints.len(), 1000);
+    let report = endpoints(1001).unwrap_err().lines().join("\n");
+    assert!(report.contains("no more than 1000 endpoints"), "{report}");
 }
 
 #[test]
@@ -191,10 +366,74 @@ fn what_does_not_go_together_is_told() {
         ("[staging]\nx = 1", "there is no key `staging`"),
         ("host = \"${NOT_SET}\"", "`NOT_SET` is not set"),
         ("url = \"https://u\"", "duplicate key"),
+        ("control = 10", "`control` needs compare = true"),
+        ("control = 10\ncompare = \"baseline\"", "a baseline is one itself"),
+        ("control = 10\ncompare = true\nmatch.methods = \"POST\"", "nothing is sent twice"),
+        ("[comparison]\nverdict.control-pairs = 5", "no target measures noise"),
+        ("[comparison]\nrun = \"\"", "the name of a run has 1 to 100"),
+        ("[comparison]\nendpoints = [\"/a/{b}\", \"/a/{c}\"]", "matches just the same"),
+        ("[comparison]\nendpoints = \"GET users\"", "5:13: error: comparison.endpoints: the path"),
+        ("[comparison]\nnatural-off = \"UUID\"", "is \"uuid\" meant?"),
+        ("[comparison]\nnatural-off = \"etag\"", "the built-in rules are date, age"),
+        ("[comparison]\nredact = [\"a\\u0000\"]", "no control characters"),
+        ("[comparison]\nrules-file = \"/dev/null\"", "/dev/null is no regular file"),
+        ("[comparison]\nrules-file = \"spoa-mirror.toml\"", "the configuration file itself"),
+        ("[comparison]\nrules-file = \"x\"\nhistory.file = \"x\"", "in this file already"),
+        ("[comparison]\nrule = 5", "write [[comparison.rule]]"),
+        ("[comparison]\nrule = [5]", "expected a table, found an integer"),
+        ("[comparison]\nhistory.keep = \"1s\"", "from 1m to 3650d"),
+        ("[comparison]\nverdict.confidence = 100", "from 50 to 99.9999 percent"),
+        ("[comparison]\nverdict.pairs = 0", "from 1 to 1000000000"),
+        ("[comparison]\nverdict.judged = 101", "from 0 to 100 percent"),
+        ("[comparison]\nverdict.latency.p50 = 0", "from 0.1 to 1000"),
+        ("[comparison]\nverdict.latency.slack = 5", "needs a unit"),
+        ("[[comparison.verdict.allow]]", "has a `place`"),
+        (
+            "[[comparison.verdict.allow]]\nplace = \"x\"",
+            "5:10: error: comparison.verdict.allow.place",
+        ),
+        ("[[comparison.verdict.allow]]\nplace = \"*\"\nendpoint = \"\"", "`*` is any"),
     ] {
         let told = told(lines);
         assert!(told.contains(told_part), "{lines}\n{told}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_is_told_at_its_place() {
+    let place = "place = \"$.a\"\n";
+    for (lines, told_part) in [
+        ("ignore = true", "4:1: error: comparison.rule: a rule without `place`"),
+        ("place = \"$.a[0]\"\nignore = true", "5:14: error: comparison.rule.place: brackets hold"),
+        ("place = '$.a[0]'", "5:14: error: comparison.rule.place: brackets hold"),
+        ("place = \"$.${TOKEN} x\"\nignore = true", "with its variables replaced"),
+        (place, "4:1: error: comparison.rule: one of `ignore`, `tolerance`, `tolerance-percent`"),
+        ("place = \"$\"\nset = true\nmap = true", "7:7: error: comparison.rule.map: only one of"),
+        ("place = \"$\"\nignore = false", "6:10: error: comparison.rule.ignore: `ignore` can only"),
+        ("place = \"status\"\ntolerance = 1", "6:13: error: comparison.rule.tolerance: it means"),
+        ("place = \"$\"\ntolerance = 0", "tolerates nothing"),
+        ("place = \"$\"\ntolerance = -0.1", "6:13: error: comparison.rule.tolerance: out of range"),
+        ("place = \"$\"\ntolerance = nan", "out of range"),
+        ("place = \"$\"\ntolerance-percent = 100.1", "up to 100 percent"),
+        ("place = \"$\"\ntolerance = \"1\"", "expected a number, found a text"),
+        ("place = \"$\"\nkeyed-by = \"\"", "6:12: error: comparison.rule.keyed-by: the name"),
+        (
+            "place = \"$\"\nreplace.pattern = \"\\\\d(x\"",
+            "6:23: error: comparison.rule.replace.pattern: unclosed group",
+        ),
+        ("place = \"$\"\nreplace.pattern = \"\\\\w{900}\"", "replace.pattern: "),
+        ("place = \"$\"\nreplace = { with = \"\" }", "`pattern` is missing"),
+        ("place = \"$\"\nreplace = \"x\"", "expected a table, found a text"),
+        ("place = \"$\"\nignore = true\nendpoint = \"\"", "7:12: error: comparison.rule.endpoint"),
+        ("place = \"$\"\nignore = true\nendpoint = \"/a\"", "begins with its method"),
+        ("place = \"$\"\nignore = true\nendpoit = \"/a\"", "similar name exists: `endpoint`"),
+    ] {
+        let told = told(&format!("[[comparison.rule]]\n{lines}"));
+        assert!(told.contains(told_part) && !told.contains("s3cr3t"), "{lines}\n{told}");
+    }
+    let long =
+        told(&format!("[[comparison.rule]]\nignore = true\nplace = \"$.{}\"", "a".repeat(1025)));
+    assert!(long.contains("no more than 1024 bytes"), "{long}");
 }
 
 #[test]

@@ -150,11 +150,21 @@ impl Reader<'_> {
 
 /// The elements of a list, or the value itself, no more than there may be.
 pub(super) fn listed<'a>(reader: &Reader<'_>, value: &Value<'a>) -> Vec<Value<'a>> {
+    at_most(reader, value, MAX_ELEMENTS, "elements")
+}
+
+/// The elements of a list, or the value itself, no more than this.
+pub(super) fn at_most<'a>(
+    reader: &Reader<'_>,
+    value: &Value<'a>,
+    most: usize,
+    what: &str,
+) -> Vec<Value<'a>> {
     let mut elements = value.elements();
-    if elements.len() > MAX_ELEMENTS {
-        let message = format!("a list has no more than {MAX_ELEMENTS} elements");
-        reader.error(&value.place, message, None);
-        elements.truncate(MAX_ELEMENTS);
+    if let Some(first) = elements.get(most) {
+        let message = format!("a list has no more than {most} {what}: this is one too many");
+        reader.error(&first.place, message, None);
+        elements.truncate(most);
     }
     elements
 }

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
@@ -20,8 +20,11 @@ const MAX_FINDINGS: usize = 1000;
 
 /// What a walk is done with, and what it found.
 pub(super) struct Reader<'e> {
-    /// Where relative paths begin: the directory of the file.
+    /// The file, and where relative paths begin: its directory.
+    pub(super) file: PathBuf,
     pub(super) directory: PathBuf,
+    /// What the file says.
+    pub(super) text: &'e str,
     /// Looks a variable up in the environment.
     pub(super) environment: &'e dyn Fn(&str) -> Option<String>,
     /// Compiled regular expressions by their text: of a default, all targets have the same one.
@@ -32,26 +35,42 @@ pub(super) struct Reader<'e> {
     incomplete: Cell<bool>,
     /// All keys that were asked for; sections that are not there are walked as well.
     catalogue: Option<RefCell<BTreeSet<String>>>,
+    /// It is no configuration file, whose keys are of no use in it.
+    other: bool,
 }
 
 impl<'e> Reader<'e> {
-    pub(super) fn new(directory: PathBuf, environment: &'e dyn Fn(&str) -> Option<String>) -> Self {
+    /// For the text of the file at `path`.
+    pub(super) fn new(
+        path: &Path,
+        text: &'e str,
+        environment: &'e dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Self {
-            directory,
+            directory: file.parent().unwrap_or(Path::new("/")).to_owned(),
+            file,
+            text,
             environment,
             patterns: RefCell::default(),
             findings: RefCell::default(),
             hidden: RefCell::default(),
             incomplete: Cell::new(false),
             catalogue: None,
+            other: false,
         }
+    }
+
+    /// For a file that is no configuration file.
+    pub(super) fn of_other_file(self) -> Self {
+        Self { other: true, ..self }
     }
 
     /// A reader that finds out which keys there are.
     pub(super) fn cataloguing() -> Self {
         Self {
             catalogue: Some(RefCell::default()),
-            ..Self::new(PathBuf::new(), &|_: &str| -> Option<String> { None })
+            ..Self::new(Path::new(""), "", &|_: &str| -> Option<String> { None })
         }
     }
 
@@ -413,8 +432,10 @@ impl<'r, 'e, 'a> Section<'r, 'e, 'a> {
                 return format!("a key with a similar name exists: `{key}`");
             }
         }
-        let elsewhere = super::keys()
-            .iter()
+        let keys = if self.reader.other { None } else { Some(super::keys()) };
+        let elsewhere = keys
+            .into_iter()
+            .flatten()
             .find(|key| key.rsplit('.').next() == Some(folded.as_str()) && !key.ends_with("NAME"));
         if let Some(key) = elsewhere {
             return match key.rsplit_once('.') {
