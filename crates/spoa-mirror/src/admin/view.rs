@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::error::Problem;
 use super::times::TimesView;
-use crate::comparison::{Judged, Standing};
+use crate::comparison::{Judged, Outcomes, Standing};
 use crate::control::{Change, Reloaded, Reloads, Status, TargetStatus};
 use crate::date::rfc3339;
 use crate::outcome::{SpopTally, Tally};
@@ -135,8 +135,11 @@ pub struct SettingsView {
 /// What became of a target's requests: received = answered + failed + dropped + waiting + in_flight.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct CountersView {
-    /// Requests that came.
+    /// Requests that came, and copies more than one of a request.
     pub received: u64,
+    /// Those of them that repeat a request, so that the target's two answers can be held against each other.
+    #[serde(default)]
+    pub repeats: u64,
     /// Copies answered, by class of status.
     pub answered: BTreeMap<String, u64>,
     /// Copies failed, by cause.
@@ -169,18 +172,21 @@ pub struct ReloadsView {
     pub error: Option<String>,
 }
 
-/// What was compared. Copies = pairs of all targets + unpaired + waiting.
+/// What was compared. Copies = pairs and control pairs of all targets + unpaired + waiting.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct ComparisonView {
     /// Copies whose answers are to be compared.
     pub copies: u64,
-    /// Copies under way, or whose end is known and production's answer is not.
+    /// Copies under way, or whose end is known and the answer that theirs is held against is not.
     pub waiting: u64,
-    /// Copies that met no answer of production, by reason: `not-sent`, `without-production`,
-    /// `pushed-out`, `lost`.
+    /// Copies that did not meet the answer that theirs is held against, by reason: `not-sent`,
+    /// `without-production`, `without-first`, `pushed-out`, `lost`.
     pub unpaired: BTreeMap<String, u64>,
     /// Pairs by target: `same`, `different`, `incomparable`, `failed`.
     pub pairs: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Pairs of two answers of the same target, by target: `same`, `different`, `incomparable`, `failed`.
+    #[serde(default)]
+    pub control: BTreeMap<String, BTreeMap<String, u64>>,
     /// What is thought of each candidate.
     #[serde(default)]
     pub verdicts: BTreeMap<String, JudgedView>,
@@ -220,12 +226,16 @@ impl From<&Judged> for JudgedView {
 
 impl From<&Standing> for ComparisonView {
     fn from(standing: &Standing) -> Self {
-        let pairs = standing.targets.iter();
+        let pairs = |targets: &BTreeMap<String, Outcomes>| {
+            let pairs = targets.iter();
+            pairs.map(|(name, o)| (name.clone(), nonzero(o.counts().into_iter()))).collect()
+        };
         Self {
             copies: standing.taken.copies,
             waiting: standing.waiting_copies(),
             unpaired: nonzero(standing.unpaired().into_iter()),
-            pairs: pairs.map(|(name, o)| (name.clone(), nonzero(o.counts().into_iter()))).collect(),
+            pairs: pairs(&standing.targets),
+            control: pairs(&standing.control),
             verdicts: standing.candidates.iter().map(|(n, of)| (n.clone(), of.into())).collect(),
             answers: standing.taken.answers,
             answers_unpaired: nonzero(standing.answers_unpaired().into_iter()),
@@ -380,6 +390,7 @@ impl From<&Tally> for CountersView {
     fn from(tally: &Tally) -> Self {
         Self {
             received: tally.received,
+            repeats: tally.repeats,
             answered: nonzero(tally.answered()),
             failed: nonzero(tally.failed()),
             dropped: nonzero(tally.dropped()),

@@ -17,7 +17,7 @@ use super::half::{End, Half, Recorded};
 use super::hints::Hints;
 use super::intake::{Intake, Taken};
 use super::ledger::{Candidate, Entry, Ledger};
-use super::pairing::{self, Pair, Pairing};
+use super::pairing::{self, Of, Pair, Pairing};
 use crate::config::{Compare, Config};
 use crate::survive::caught;
 
@@ -58,6 +58,8 @@ pub struct Standing {
     pub most_held: usize,
     /// What came of the pairs, by target.
     pub targets: BTreeMap<String, Outcomes>,
+    /// What came of the pairs of two answers of the same target, by target.
+    pub control: BTreeMap<String, Outcomes>,
     /// What they amount to, by candidate.
     pub candidates: BTreeMap<String, Judged>,
 }
@@ -88,20 +90,21 @@ impl Judged {
 }
 
 impl Standing {
-    /// Copies under way, or whose end is known and production's answer is not.
+    /// Copies under way, or whose end is known and the answer that theirs is held against is not.
     #[must_use]
     pub fn waiting_copies(&self) -> u64 {
         let halves = &self.halves;
-        let over = halves.paired + halves.not_sent + halves.without_production + halves.pushed_out;
-        self.taken.copies.saturating_sub(self.taken.copies_lost + over)
+        let unpaired = self.unpaired().iter().map(|(_, count)| count).sum::<u64>();
+        self.taken.copies.saturating_sub(halves.paired + unpaired)
     }
 
-    /// Copies that met no answer of production, by reason.
+    /// Copies that did not meet the answer that theirs is held against, by reason.
     #[must_use]
-    pub fn unpaired(&self) -> [(&'static str, u64); 4] {
+    pub fn unpaired(&self) -> [(&'static str, u64); 5] {
         [
             ("not-sent", self.halves.not_sent),
             ("without-production", self.halves.without_production),
+            ("without-first", self.halves.without_first),
             ("pushed-out", self.halves.pushed_out),
             ("lost", self.taken.copies_lost),
         ]
@@ -120,13 +123,16 @@ impl Standing {
     /// The counters as JSON.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        let of = |counts: &[(&'static str, u64)]| -> BTreeMap<&str, u64> {
+        let of = |counts: &[(&'static str, u64)]| -> serde_json::Value {
             counts.iter().copied().collect()
         };
-        let pairs = self.targets.iter().map(|(name, outcomes)| (name, of(&outcomes.counts())));
+        let pairs = |targets: &BTreeMap<String, Outcomes>| -> serde_json::Value {
+            targets.iter().map(|(name, pairs)| (name.as_str(), of(&pairs.counts()))).collect()
+        };
         serde_json::json!({
             "copies": self.taken.copies,
-            "pairs": pairs.collect::<BTreeMap<_, _>>(),
+            "pairs": pairs(&self.targets),
+            "control": pairs(&self.control),
             "unpaired": of(&self.unpaired()),
             "waiting": self.waiting_copies(),
             "answers": self.taken.answers,
@@ -160,6 +166,13 @@ impl fmt::Display for Standing {
             sum(|outcomes| outcomes.incomparable),
             sum(|outcomes| outcomes.failed),
         )?;
+        let mut control: BTreeMap<_, u64> = BTreeMap::new();
+        for (result, count) in self.control.values().flat_map(Outcomes::counts) {
+            *control.entry(result).or_default() += count;
+        }
+        for (result, count) in control.into_iter().filter(|(_, count)| *count > 0) {
+            write!(f, " + control-{result} {count}")?;
+        }
         for (reason, count) in self.unpaired() {
             if count > 0 {
                 write!(f, " + {reason} {count}")?;
@@ -183,6 +196,7 @@ struct State {
     halves: pairing::Counts,
     waiting_answers: u64,
     targets: BTreeMap<String, Outcomes>,
+    control: BTreeMap<String, Outcomes>,
 }
 
 impl Comparing {
@@ -212,6 +226,7 @@ impl Comparing {
             pairing: Pairing::default(),
             made: Vec::new(),
             targets: BTreeMap::new(),
+            control: BTreeMap::new(),
             hints: Hints::default(),
             state: Arc::clone(&state),
             ledger: Arc::clone(&ledger),
@@ -240,9 +255,9 @@ impl Comparing {
     #[must_use]
     pub fn standing(&self) -> Standing {
         // In the order in which a half goes back: what is counted there was counted here before.
-        let (halves, waiting_answers, targets) = {
+        let (halves, waiting_answers, targets, control) = {
             let state = locked(&self.state);
-            (state.halves, state.waiting_answers, state.targets.clone())
+            (state.halves, state.waiting_answers, state.targets.clone(), state.control.clone())
         };
         let candidates = {
             let ledger = self.ledger();
@@ -252,6 +267,7 @@ impl Comparing {
             halves,
             waiting_answers,
             targets,
+            control,
             candidates,
             taken: self.intake.taken(),
             held: self.intake.held(),
@@ -283,6 +299,7 @@ struct Work {
     /// Pairs to compare.
     made: Vec<Pair>,
     targets: BTreeMap<String, Outcomes>,
+    control: BTreeMap<String, Outcomes>,
     hints: Hints,
     state: Arc<Mutex<State>>,
     ledger: Arc<Mutex<Ledger>>,
@@ -317,9 +334,13 @@ impl Work {
             taken += 1;
             self.pairing.take(half, now, &mut self.made);
             for pair in self.made.drain(..) {
-                let outcomes = match self.targets.get_mut(&pair.target.name) {
+                let targets = match pair.of {
+                    Of::Production => &mut self.targets,
+                    Of::Itself => &mut self.control,
+                };
+                let outcomes = match targets.get_mut(&pair.target.name) {
                     Some(outcomes) => outcomes,
-                    None => self.targets.entry(pair.target.name.clone()).or_default(),
+                    None => targets.entry(pair.target.name.clone()).or_default(),
                 };
                 enter(&self.ledger, &pair, outcomes, &mut self.hints);
             }
@@ -337,6 +358,7 @@ impl Work {
             if state.halves != halves {
                 state.halves = halves;
                 state.targets.clone_from(&self.targets);
+                state.control.clone_from(&self.control);
             }
         }
         self.hints.look(&self.intake.taken(), &halves, &self.targets);

@@ -64,9 +64,22 @@ pub enum Part {
         asked: Box<Asked>,
         /// Its end.
         end: End,
+        /// What it is held against.
+        turn: Turn,
         /// How many copies of the request are compared, where that is known by then.
         copies: Option<u32>,
     },
+}
+
+/// Which of a request's copies to one target it is, of those whose answers are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// The only one.
+    Only,
+    /// The first of two: held against production's answer.
+    First,
+    /// The second of two: held against the first one's answer.
+    Second,
 }
 
 /// A target whose answers are compared.
@@ -91,7 +104,7 @@ impl Subject {
 #[derive(Debug)]
 pub enum End {
     /// It was answered.
-    Answered(Box<Recorded>),
+    Answered(Arc<Recorded>),
     /// It failed.
     Failed(Failure, Duration),
     /// It was not sent after all.
@@ -179,7 +192,7 @@ impl Recorded {
     }
 
     /// Bytes that it holds in memory.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let headers = self.headers.as_ref().map_or(0, |headers| match headers {
             HeaderBytes::Block(bytes) | HeaderBytes::Text(bytes) => bytes.capacity(),
         });

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::expected::Expected;
-use super::half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject};
+use super::half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject, Turn};
 use super::memory::Memory;
 use super::recording::Recording;
 use crate::config::{ComparisonConfig, Share};
@@ -20,6 +20,9 @@ use crate::exchange::{Headers, Production};
 
 /// Halves that may lie between the data plane and the control plane.
 pub(super) const CHANNEL: usize = 4096;
+
+/// What makes the draw for the control another one than that for the sample.
+const CONTROL: u64 = u64::from_le_bytes(*b"control ");
 
 /// Takes halves from all workers, for as long as the program runs.
 pub struct Intake {
@@ -255,11 +258,18 @@ impl Open {
 }
 
 impl Opened<'_> {
+    /// Whether it is among those requests, `share` of all that are compared, of which a target gets two
+    /// copies: one draw for all targets, which has nothing to do with the sample's.
+    #[must_use]
+    pub fn is_repeated(&self, share: Share) -> bool {
+        share.includes(xxh3_64_with_seed(&self.open.key.number().to_le_bytes(), CONTROL))
+    }
+
     /// A ticket for one copy.
     #[must_use]
-    pub fn ticket(&self, target: &Arc<Subject>) -> Ticket {
+    pub fn ticket(&self, target: &Arc<Subject>, turn: Turn) -> Ticket {
         self.open.copies.set(self.open.copies.get() + 1);
-        Ticket { open: Some(Rc::clone(&self.open)), target: Arc::clone(target) }
+        Ticket { open: Some(Rc::clone(&self.open)), target: Arc::clone(target), turn }
     }
 
     /// All targets were asked.
@@ -287,6 +297,7 @@ impl Opened<'_> {
 pub struct Ticket {
     open: Option<Rc<Open>>,
     target: Arc<Subject>,
+    turn: Turn,
 }
 
 impl Ticket {
@@ -305,9 +316,11 @@ impl Ticket {
     }
 
     fn send(&self, open: &Open, asked: Asked, end: End) {
-        let (target, asked, copies) = (Arc::clone(&self.target), Box::new(asked), open.copies());
+        let (target, asked) = (Arc::clone(&self.target), Box::new(asked));
         let lost = matches!(end, End::Lost);
-        if lost || !open.intake.send(open.key, Part::Shadow { target, asked, end, copies }) {
+        let (turn, copies) = (self.turn, open.copies());
+        let part = Part::Shadow { target, asked, end, turn, copies };
+        if lost || !open.intake.send(open.key, part) {
             open.intake.counts.copies_lost.fetch_add(1, Relaxed);
         }
     }

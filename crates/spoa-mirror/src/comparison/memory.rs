@@ -61,6 +61,13 @@ impl Weight {
         true
     }
 
+    /// Takes so many of the bytes out, or as many as there are.
+    pub(super) fn split(&mut self, bytes: usize) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { bytes, memory: self.memory.clone() }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -16,9 +16,9 @@ mod redaction;
 pub mod sample;
 
 pub use comparing::{Comparing, Judged, Outcomes, Standing};
-pub use half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject};
+pub use half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject, Turn};
 pub use intake::{Intake, Opened, Taken, Ticket};
-pub use pairing::{Counts, Pair, Pairing};
+pub use pairing::{Counts, Of, Pair, Pairing};
 pub use recording::Recording;
 
 /// What is there besides the halves, in bytes: places in the channel, and the ids of requests whose answers

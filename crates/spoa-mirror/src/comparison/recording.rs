@@ -1,5 +1,6 @@
 //! What is kept of an answer that is to be compared: its headers, and its body up to a bound.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::half::{End, Extent, HeaderBytes, Recorded};
@@ -85,7 +86,7 @@ impl Recording {
             () if self.body.len() as u64 != self.body_len => Extent::Part(Some(self.body_len)),
             () => Extent::Whole,
         };
-        End::Answered(Box::new(Recorded {
+        End::Answered(Arc::new(Recorded {
             status,
             headers: Some(HeaderBytes::Text(self.headers)),
             body: self.body,
@@ -108,7 +109,7 @@ mod tests {
 
     fn recorded(end: End) -> Recorded {
         let End::Answered(recorded) = end else { panic!("{end:?}") };
-        *recorded
+        Arc::unwrap_or_clone(recorded)
     }
 
     const TIME: Duration = Duration::from_millis(7);

@@ -177,7 +177,8 @@ impl fmt::Display for ListenAddress {
 
 /// The header that marks copies, so that they are recognised and do not go round in circles. Its
 /// value is the number of times that the request was copied, `; body=truncated` where a part of the
-/// body is missing, and `; copy=2/3` where a target gets several copies of a request.
+/// body is missing, `; copy=2/3` where a target gets several copies of a request, and `; repeat` for the second
+/// of two whose answers are held against each other.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marker {
     /// The header's name, lower case; `None` marks nothing.

@@ -39,6 +39,9 @@ pub struct Exchange<'a> {
     pub message: Message<'a>,
 }
 
+/// Methods that ask for nothing to be changed (RFC 9110, section 9.2.1).
+pub const SAFE_METHODS: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
+
 /// The HTTP version of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
@@ -179,6 +182,12 @@ impl<'a> Parts<'a> {
 }
 
 impl<'a> Exchange<'a> {
+    /// Whether it asks for nothing to be changed.
+    #[must_use]
+    pub fn is_safe(&self) -> bool {
+        SAFE_METHODS.iter().any(|method| method.as_bytes() == self.method)
+    }
+
     /// Reads the next of a NOTIFY's messages.
     ///
     /// # Errors

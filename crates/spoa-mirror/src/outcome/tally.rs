@@ -7,8 +7,10 @@ use super::{Answer, CopyTimes, DropReason, Failure, Histogram};
 /// The counters of one target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests that came for this target.
+    /// Requests that came for this target, and copies more than one of a request.
     pub received: u64,
+    /// Those of them that repeat a request, so that the target's two answers can be held against each other.
+    pub repeats: u64,
     answered: [u64; Answer::ALL.len()],
     failed: [u64; Failure::ALL.len()],
     dropped: [u64; DropReason::ALL.len()],
@@ -101,6 +103,7 @@ impl Tally {
     /// Adds another worker's counters for the same target.
     pub fn add(&mut self, other: &Self) {
         self.received += other.received;
+        self.repeats += other.repeats;
         self.answers_cut += other.answers_cut;
         self.waiting += other.waiting;
         self.in_flight += other.in_flight;
@@ -138,6 +141,7 @@ impl Tally {
         }
         serde_json::json!({
             "received": self.received,
+            "repeats": self.repeats,
             "answered": nonzero(self.answered()),
             "answers_cut": self.answers_cut,
             "failed": nonzero(self.failed()),

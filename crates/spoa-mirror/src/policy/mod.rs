@@ -11,7 +11,7 @@ pub mod view;
 
 use std::cell::{RefCell, RefMut};
 
-use crate::comparison::Opened;
+use crate::comparison::{Opened, Turn};
 use crate::config::{Marker, Share, TargetConfig, TruncatedBody};
 use crate::exchange::{Completeness, Exchange, Facts, HeaderError};
 use crate::outcome::DropReason;
@@ -137,8 +137,10 @@ pub struct Approval {
     pub headers_only: bool,
     /// Which of `copies` copies of the request it is, from 1.
     pub number: u32,
-    /// How many copies of the request the target gets.
+    /// How many copies of the request the target gets; one that is sent twice for the control is one.
     pub copies: u32,
+    /// What it is for comparison, if its answer is compared.
+    pub turn: Option<Turn>,
 }
 
 /// Decides whether a request that a target wants is copied to it: what is not wanted is refused as
@@ -168,8 +170,14 @@ pub fn approve(
     if target.max_body.is_some_and(|most| known_length(request) > most) {
         return Err(DropReason::BodyTooLarge);
     }
-    let mut approval =
-        Approval { hops: hops + 1, truncated: true, headers_only: false, number: 1, copies: 1 };
+    let mut approval = Approval {
+        hops: hops + 1,
+        truncated: true,
+        headers_only: false,
+        number: 1,
+        copies: 1,
+        turn: Some(Turn::Only),
+    };
     match request.completeness {
         // What an earlier copy was cut short by is still missing.
         Completeness::Complete => approval.truncated = facts.marker.is_some_and(is_truncated),
@@ -321,8 +329,14 @@ mod tests {
         };
         for completeness in [CUT, Completeness::Unknown] {
             assert_eq!(of(TruncatedBody::Skip, completeness), Err(DropReason::TruncatedBody));
-            let approval =
-                Approval { hops: 1, truncated: true, headers_only: false, number: 1, copies: 1 };
+            let approval = Approval {
+                hops: 1,
+                truncated: true,
+                headers_only: false,
+                number: 1,
+                copies: 1,
+                turn: Some(Turn::Only),
+            };
             assert_eq!(of(TruncatedBody::Send, completeness), Ok(approval));
             let approval = Approval { headers_only: true, ..approval };
             assert_eq!(of(TruncatedBody::HeadersOnly, completeness), Ok(approval));

@@ -45,9 +45,11 @@ fn comparison(text: &mut String, view: &ComparisonView, styled: bool) {
     const RESULTS: [&str; 4] = ["same", "different", "incomparable", "failed"];
     let heads = ["compared"].into_iter().chain(RESULTS).map(str::to_owned);
     let mut rows = vec![heads.collect::<Vec<_>>()];
-    for (target, pairs) in &view.pairs {
+    let control = view.control.iter().map(|(target, pairs)| (format!("{target}, control"), pairs));
+    let pairs = view.pairs.iter().map(|(target, pairs)| (target.clone(), pairs));
+    for (name, pairs) in pairs.chain(control) {
         let counts = RESULTS.map(|result| pairs.get(result).copied().unwrap_or(0).to_string());
-        rows.push([target.clone()].into_iter().chain(counts).collect());
+        rows.push([name].into_iter().chain(counts).collect());
     }
     let lines = align(&rows);
     for (index, line) in lines.iter().enumerate() {

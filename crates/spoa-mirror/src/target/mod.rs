@@ -32,7 +32,8 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use crate::comparison::{Asked, Ticket};
+use crate::comparison::{Asked, Ticket, Turn};
+use crate::config::{Compare, Share, TargetConfig};
 use crate::log::{CopyLog, RequestId, Throttle};
 use crate::outcome::{DropReason, Failure, Tally};
 use crate::policy::{self, Approval, Hearing, Request};
@@ -133,6 +134,8 @@ pub struct Target {
     /// Requests that came, and copies that were not sent, by reason: counted here, for most targets
     /// refuse most of them.
     received: Cell<u64>,
+    /// Second copies for the control.
+    repeats: Cell<u64>,
     dropped: [Cell<u64>; DropReason::ALL.len()],
     connector: Rc<Connector>,
     /// Copies under way.
@@ -175,6 +178,7 @@ impl Target {
     ) -> Rc<Self> {
         Rc::new(Self {
             received: Cell::default(),
+            repeats: Cell::default(),
             dropped: Default::default(),
             connector: Rc::new(Connector::new(Arc::clone(&shared), tls, addresses)),
             shared,
@@ -217,6 +221,7 @@ impl Target {
         let state = self.state.borrow();
         let mut tally = state.tally.clone();
         tally.received = self.received.get();
+        tally.repeats = self.repeats.get();
         for (reason, dropped) in DropReason::ALL.iter().zip(&self.dropped) {
             tally.count_drops(*reason, dropped.get());
         }
@@ -259,16 +264,35 @@ impl Target {
             }
         };
         let copies = self.shared.config.amplify;
-        for number in 1..=copies {
+        let repeated = self.is_repeated(request);
+        let turn = if repeated { Turn::First } else { Turn::Only };
+        let taken = self.take(request, Approval { copies, turn: Some(turn), ..approval });
+        // What was not taken once is not tried again. Of several copies one is the repeat.
+        let mut repeat = (repeated && taken).then_some(Turn::Second);
+        let last = copies.max(1 + u32::from(repeat.is_some()));
+        for number in 2..=last {
             // Each copy is accounted for by itself.
-            if number > 1 {
-                self.received.set(self.received.get() + 1);
-            }
-            let approval = Approval { number, copies, ..approval };
-            if let Err(reason) = self.copy(request, approval) {
-                self.count_drop(reason);
-            }
+            self.received.set(self.received.get() + 1);
+            let turn = repeat.take();
+            self.repeats.set(self.repeats.get() + u64::from(turn.is_some()));
+            self.take(request, Approval { number, copies, turn, ..approval });
         }
+    }
+
+    /// Whether the target gets a request that it gets once more: one that asks for nothing to be changed, and
+    /// the first copy of which is compared.
+    fn is_repeated(&self, request: &Request<'_>) -> bool {
+        let TargetConfig { control, compare, .. } = self.shared.config;
+        control != Share::NONE
+            && compare == Compare::Candidate
+            && request.exchange.is_safe()
+            && request.opened.is_some_and(|opened| opened.is_repeated(control))
+    }
+
+    /// Makes one copy, or counts why not; whether it is sent, or waits.
+    fn take(self: &Rc<Self>, request: &Request<'_>, approval: Approval) -> bool {
+        let made = self.copy(request, approval);
+        made.inspect_err(|reason| self.count_drop(*reason)).is_ok()
     }
 
     /// Makes one copy: sends it, or lets it wait.
@@ -293,10 +317,8 @@ impl Target {
         };
         let logged = request.exchange.id.filter(|_| self.context.log.borrow().is_on());
         let id = logged.map(|id| Box::new(RequestId::new(id)));
-        // Of several copies one is compared.
-        let opened = request.opened.filter(|_| approval.number == 1);
-        let ticket = shared.subject.as_ref().zip(opened);
-        let ticket = ticket.map(|(subject, opened)| opened.ticket(subject));
+        let compared = shared.subject.as_ref().zip(request.opened).zip(approval.turn);
+        let ticket = compared.map(|((subject, opened), turn)| opened.ticket(subject, turn));
         let mut copy =
             Copy { bytes, layout, since: now, resent: 0, id, pass, ticket, flight: None };
         #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use crate::comparison::Turn;
 use crate::config::TargetConfig;
 use crate::exchange::{RequestTarget, Version, is_framing, is_target, is_token};
 use crate::outcome::DropReason;
@@ -159,6 +160,9 @@ impl Writer<'_> {
             self.output.push(b'/');
             write_decimal(u64::from(self.approval.copies), self.output);
         }
+        if self.approval.turn == Some(Turn::Second) {
+            self.output.extend_from_slice(b"; repeat");
+        }
         self.output.extend_from_slice(b"\r\n");
     }
 }
@@ -238,8 +242,14 @@ mod tests {
     use crate::config::tests_support::target;
     use crate::exchange::{Body, Completeness, Exchange, Facts, Headers};
 
-    const APPROVAL: Approval =
-        Approval { hops: 1, truncated: false, headers_only: false, number: 1, copies: 1 };
+    const APPROVAL: Approval = Approval {
+        hops: 1,
+        truncated: false,
+        headers_only: false,
+        number: 1,
+        copies: 1,
+        turn: None,
+    };
 
     fn request<'a>(exchange: &Exchange<'a>) -> Request<'a> {
         let facts = Facts::gather(&exchange.headers, Some("x-shadow"));
@@ -411,6 +421,22 @@ mod tests {
         let copy = approved_copy(b"/", Version::Http11, &[], b"", "http://t", approval).unwrap();
         let marker = "x-shadow: 1; body=truncated; copy=2/3";
         assert_eq!(copy, format!("POST / HTTP/1.1\r\n{marker}\r\n\r\n"));
+    }
+
+    /// And nothing else: a first copy is what it is without a second one.
+    #[test]
+    fn a_second_copy_for_the_control_says_so() {
+        for (turn, marker) in [
+            (None, "x-shadow: 1"),
+            (Some(Turn::Only), "x-shadow: 1"),
+            (Some(Turn::First), "x-shadow: 1"),
+            (Some(Turn::Second), "x-shadow: 1; repeat"),
+        ] {
+            let approval = Approval { turn, ..APPROVAL };
+            let copy =
+                approved_copy(b"/", Version::Http11, &[], b"", "http://t", approval).unwrap();
+            assert_eq!(copy, format!("POST / HTTP/1.1\r\n{marker}\r\n\r\n"));
+        }
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn what_is_scraped_is_in_the_catalogue_and_promtool_finds_no_fault() {
             "spoa_mirror_target_breaker_opened_total",
             "spoa_mirror_comparison_copies_total",
             "spoa_mirror_comparison_pairs_total",
+            "spoa_mirror_comparison_control_pairs_total",
             "spoa_mirror_comparison_unpaired_total",
             "spoa_mirror_comparison_waiting",
             "spoa_mirror_comparison_held_bytes",

@@ -184,6 +184,7 @@ fn rules_and_dashboard_ask_for_metrics_and_labels_that_there_are() {
         "spoa_mirror_spop_connections_limit",
         "spoa_mirror_spop_health_checks_total",
         "spoa_mirror_spop_acks_total",
+        "spoa_mirror_target_repeats_total",
         "spoa_mirror_target_answers_cut_total",
         "spoa_mirror_target_queue_age_limit_seconds",
         "spoa_mirror_target_connections_closed_total",

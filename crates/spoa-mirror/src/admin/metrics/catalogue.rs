@@ -108,7 +108,9 @@ catalogue! {
         "Bytes sent to HAProxy.";
 
     RECEIVED: Counter "spoa_mirror_target_received_total" ["target"]
-        "Requests that came for the target: answered + failed + dropped + waiting + in flight.";
+        "Requests that came for the target, and copies more than one of a request: answered + failed + dropped + waiting + in flight.";
+    REPEATS: Counter "spoa_mirror_target_repeats_total" ["target"]
+        "Second copies of requests that the target gets twice, to hold its two answers against each other; they are among the received ones.";
     ANSWERED: Counter "spoa_mirror_target_answered_total" ["target", "class"]
         "Copies answered, by class of status; `unparsable` if the answer was no HTTP.";
     FAILED: Counter "spoa_mirror_target_failed_total" ["target", "cause", "fault"]
@@ -163,11 +165,13 @@ catalogue! {
         "TLS handshakes: `full`, `resumed` (with an earlier session), `failed` (or took too long).";
 
     COMPARISON_COPIES: Counter "spoa_mirror_comparison_copies_total" []
-        "Copies whose answers are to be compared: pairs + unpaired + waiting. It and its like are absent until a target's answers are first compared.";
+        "Copies whose answers are to be compared: pairs + control pairs + unpaired + waiting. It and its like are absent until a target's answers are first compared.";
     COMPARISON_PAIRS: Counter "spoa_mirror_comparison_pairs_total" ["target", "result"]
         "Copies that met production's answer: `same`, `different`, `incomparable` (nothing is known to differ, and not everything could be compared), `failed` (the copy has no answer).";
+    COMPARISON_CONTROL: Counter "spoa_mirror_comparison_control_pairs_total" ["target", "result"]
+        "Second copies of requests that a target got twice, and that met its first answer: `same`, `different`, `incomparable`, `failed`. What differs there is noise.";
     COMPARISON_UNPAIRED: Counter "spoa_mirror_comparison_unpaired_total" ["half", "reason"]
-        "Halves of pairs that met no other half. Of `shadow`: `not-sent` (the copy was dropped), `without-production` (production's answer did not come in time), of `production`: `without-shadow`; of both: `pushed-out` (given up early) and `lost` for want of `comparison.memory`.";
+        "Halves of pairs that met no other half. Of `shadow`: `not-sent` (the copy was dropped), `without-production` (production's answer did not come in time), `without-first` (a second copy whose first was not answered); of `production`: `without-shadow`; of both: `pushed-out` (given up early) and `lost` for want of `comparison.memory`.";
     COMPARISON_WAITING: Gauge "spoa_mirror_comparison_waiting" ["half"]
         "Halves that may yet meet the other one: of `shadow` with the copies under way.";
     COMPARISON_HELD: Gauge "spoa_mirror_comparison_held_bytes" []

@@ -148,6 +148,7 @@ type Find<T, N> = fn(&T) -> N;
 /// What is shown of a target's counters by one number.
 const COUNTERS: &[(Metric, Find<Tally, u64>)] = &[
     (catalogue::RECEIVED, |tally| tally.received),
+    (catalogue::REPEATS, |tally| tally.repeats),
     (catalogue::ANSWERS_CUT, |tally| tally.answers_cut),
     (catalogue::QUEUE_COPIES, |tally| tally.waiting),
     (catalogue::IN_FLIGHT, |tally| tally.in_flight),
@@ -261,13 +262,18 @@ fn targets(page: &mut Page, status: &Status) {
 
 fn comparison(page: &mut Page, standing: &Standing) {
     page.number(&catalogue::COMPARISON_COPIES, standing.taken.copies);
-    page.add(&catalogue::COMPARISON_PAIRS, |family| {
-        for (name, outcomes) in &standing.targets {
-            for (result, count) in outcomes.counts() {
-                family.number(&[name, result], count);
+    for (metric, targets) in [
+        (&catalogue::COMPARISON_PAIRS, &standing.targets),
+        (&catalogue::COMPARISON_CONTROL, &standing.control),
+    ] {
+        page.add(metric, |family| {
+            for (name, outcomes) in targets {
+                for (result, count) in outcomes.counts() {
+                    family.number(&[name, result], count);
+                }
             }
-        }
-    });
+        });
+    }
     page.add(&catalogue::VERDICT, |family| {
         for (name, judged) in &standing.candidates {
             for answer in Answer::ALL {
@@ -455,6 +461,7 @@ mod tests {
             comparison: Some(Standing {
                 targets: BTreeMap::from([("t".to_owned(), Outcomes::default())]),
                 candidates: BTreeMap::from([("t".to_owned(), judged)]),
+                control: BTreeMap::from([("t".to_owned(), Outcomes::default())]),
                 ..Standing::default()
             }),
             reloads: Reloads::default(),

@@ -45,7 +45,7 @@ fn answer(half: Half) -> (Option<u32>, Recorded) {
 fn request_and_answer_of_one_message_have_one_key() {
     let (intake, halves) = intake(&ComparisonConfig::default());
     let opened = intake.open((1, 7), None, LIMIT, || Some(production(None, b"abc"))).unwrap();
-    let tickets = [opened.ticket(&subject()), opened.ticket(&subject())];
+    let tickets = [opened.ticket(&subject(), Turn::Only), opened.ticket(&subject(), Turn::Only)];
     opened.seal();
     let first = halves.try_recv().unwrap();
     assert_eq!(first.key, Key::new(1, 7));
@@ -65,7 +65,7 @@ fn request_and_answer_of_one_message_have_one_key() {
 fn an_answer_that_comes_later_is_known_by_its_id_once() {
     let (intake, halves) = intake(&ComparisonConfig::default());
     let opened = intake.open((1, 1), Some(b"id-1"), LIMIT, || None).unwrap();
-    let ticket = opened.ticket(&subject());
+    let ticket = opened.ticket(&subject(), Turn::Only);
     opened.seal();
     for id in [None, Some(&b"id-2"[..]), Some(b"id-1"), Some(b"id-1")] {
         intake.late(&production(id, b""), LIMIT);
@@ -84,9 +84,9 @@ fn a_request_that_nobody_copies_leaves_nothing() {
     let (intake, halves) = intake(&ComparisonConfig::default());
     let opened = intake.open((1, 1), None, LIMIT, || Some(production(None, b""))).unwrap();
     // Refused by the queue, or lost in a panic, before all targets were asked.
-    drop(opened.ticket(&subject()));
+    drop(opened.ticket(&subject(), Turn::Only));
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _ticket = opened.ticket(&subject());
+        let _ticket = opened.ticket(&subject(), Turn::Only);
         panic!("a defect that this test wants");
     }));
     assert!(panicked.is_err());
@@ -102,8 +102,8 @@ fn a_request_that_nobody_copies_leaves_nothing() {
 fn a_copy_that_ends_while_targets_are_still_asked_does_not_know_how_many_there_are() {
     let (intake, halves) = intake(&ComparisonConfig::default());
     let opened = intake.open((1, 1), Some(b"id"), LIMIT, || None).unwrap();
-    opened.ticket(&subject()).settle(failed(), |_| Asked::default());
-    let second = opened.ticket(&subject());
+    opened.ticket(&subject(), Turn::Only).settle(failed(), |_| Asked::default());
+    let second = opened.ticket(&subject(), Turn::Only);
     opened.seal();
     assert_eq!(shadow(halves.try_recv().unwrap()).0, None);
     drop(second);
@@ -137,6 +137,41 @@ fn the_sample_is_as_large_as_configured_and_may_change() {
     assert_eq!(opened(&intake), 10_000);
 }
 
+/// A tenth of the sample is as large as a tenth of all, and not always the same part of it.
+#[test]
+fn the_control_is_drawn_for_itself() {
+    let share = |percent| Share::percent(percent).unwrap();
+    for sample in [100.0, 30.0, 10.0] {
+        let config = ComparisonConfig { sample: share(sample), ..ComparisonConfig::default() };
+        let (intake, _halves) = intake(&config);
+        let open = |number| intake.open((1, number), None, LIMIT, || Some(production(None, b"")));
+        let opened: Vec<_> = (0..100_000).filter_map(open).collect();
+        let repeated = |control| opened.iter().filter(|o| o.is_repeated(share(control))).count();
+        assert_eq!((repeated(0.0), repeated(100.0)), (0, opened.len()));
+        let (expected, found) = (opened.len() / 10, repeated(10.0));
+        // Six standard deviations, and a little.
+        let slack = 6 * expected.isqrt();
+        assert!(found.abs_diff(expected) < slack, "{sample} {expected} {found}");
+        // A smaller share is a part of a larger one.
+        let nested = |o: &&Opened<'_>| o.is_repeated(share(1.0)) && !o.is_repeated(share(2.0));
+        assert_eq!(opened.iter().filter(nested).count(), 0);
+    }
+}
+
+#[test]
+fn a_ticket_says_whose_turn_it_is() {
+    let (intake, halves) = intake(&ComparisonConfig::default());
+    let opened = intake.open((1, 1), Some(b"id"), LIMIT, || None).unwrap();
+    let turns = [Turn::First, Turn::Second];
+    let tickets = turns.map(|turn| opened.ticket(&subject(), turn));
+    opened.seal();
+    for (ticket, expected) in tickets.into_iter().zip(turns) {
+        ticket.settle(failed(), |_| Asked::default());
+        let Part::Shadow { turn, copies, .. } = halves.try_recv().unwrap().part else { panic!() };
+        assert_eq!((turn, copies), (expected, Some(2)));
+    }
+}
+
 #[test]
 fn nobody_waits_for_room_and_what_finds_none_is_counted() {
     let config = ComparisonConfig { memory: 100_000, ..ComparisonConfig::default() };
@@ -144,7 +179,7 @@ fn nobody_waits_for_room_and_what_finds_none_is_counted() {
     let send = |number| {
         let opened = intake.open((1, number), None, LIMIT, || Some(production(None, b"")));
         let opened = opened.unwrap();
-        let ticket = opened.ticket(&subject());
+        let ticket = opened.ticket(&subject(), Turn::Only);
         opened.seal();
         ticket.settle(failed(), |_| Asked::default());
     };
@@ -173,7 +208,7 @@ fn an_answer_that_is_too_much_for_memory_is_lost_with_its_copy() {
     let config = ComparisonConfig { memory: 4096, ..ComparisonConfig::default() };
     let (intake, halves) = intake(&config);
     let opened = intake.open((1, 1), Some(b"id"), LIMIT, || None).unwrap();
-    let ticket = opened.ticket(&subject());
+    let ticket = opened.ticket(&subject(), Turn::Only);
     opened.seal();
     let mut recording = ticket.recording().unwrap();
     recording.body(&[b'x'; 10_000]);
@@ -188,7 +223,7 @@ fn of_production_s_body_no_more_is_kept_than_configured() {
     let (intake, halves) = intake(&config);
     let send = |answer| {
         let opened = intake.open((1, 1), None, LIMIT, || Some(answer)).unwrap();
-        let _ticket = opened.ticket(&subject());
+        let _ticket = opened.ticket(&subject(), Turn::Only);
         opened.seal();
     };
     send(production(None, b"123456"));

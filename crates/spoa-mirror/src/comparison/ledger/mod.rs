@@ -20,7 +20,7 @@ use shadow_diff::verdict::{Allowed, Thresholds};
 use shadow_diff::{Action, Comparison, Limits, Rule, RuleError};
 
 use super::half::{End, Recorded};
-use super::pairing::Pair;
+use super::pairing::{Of, Pair};
 use super::sample::Sample;
 use crate::config::{Compare, Config};
 use crate::outcome::Fault;
@@ -153,9 +153,9 @@ impl Ledger {
         };
         self.next_sample += 1;
         self.revision += 1;
-        match pair.target.role {
-            Compare::No => {}
-            Compare::Candidate => {
+        match (pair.target.role, pair.of) {
+            (Compare::No, _) => {}
+            (Compare::Candidate, Of::Production) => {
                 let Some(candidate) = self.candidates.get_mut(&pair.target.name) else { return };
                 candidate.excuse(comparison);
                 let taken = candidate.books.record(Series::Candidate, &observation);
@@ -171,7 +171,12 @@ impl Ledger {
                 }
                 self.judge(&pair.target.name);
             }
-            Compare::Baseline => {
+            (Compare::Candidate, Of::Itself) => {
+                if let Some(candidate) = self.candidates.get_mut(&pair.target.name) {
+                    candidate.books.record(Series::Control, &observation);
+                }
+            }
+            (Compare::Baseline, _) => {
                 for candidate in self.candidates.values_mut() {
                     candidate.books.record(Series::Control, &observation);
                 }
@@ -182,7 +187,8 @@ impl Ledger {
     /// Enters a request that the candidate did not answer.
     pub fn enter_failure(&mut self, entry: &Entry, pair: &Pair) {
         let End::Failed(failure, _) = &pair.shadow else { return };
-        if failure.fault() != Fault::Target || pair.target.role != Compare::Candidate {
+        let of_candidate = (pair.target.role, pair.of) == (Compare::Candidate, Of::Production);
+        if failure.fault() != Fault::Target || !of_candidate {
             return;
         }
         let observation = self.observation(entry, pair);

@@ -35,14 +35,15 @@ fn answer(status: u16, body: &str) -> Recorded {
 }
 
 /// Enters a pair for `GET path` with that target, whose bodies are these.
-fn enter(ledger: &mut Ledger, target: (&str, Compare), path: &str, bodies: [&str; 2]) {
+fn enter(ledger: &mut Ledger, target: (&str, Compare, Of), path: &str, bodies: [&str; 2]) {
     let [production, shadow] = bodies.map(|body| answer(200, body));
     let asked = Asked { method: b"GET".to_vec(), target: path.into(), ..Asked::default() };
     let pair = Pair {
         target: Arc::new(Subject { name: target.0.to_owned(), role: target.1 }),
         asked: Box::new(asked),
+        of: target.2,
         production: Arc::new(production),
-        shadow: End::Answered(Box::new(shadow)),
+        shadow: End::Answered(Arc::new(shadow)),
         _weight: Memory::new(0).weight(),
     };
     let entry = ledger.open(&pair.asked.method, &pair.asked.target);
@@ -53,9 +54,11 @@ fn enter(ledger: &mut Ledger, target: (&str, Compare), path: &str, bodies: [&str
 
 const SAME: [&str; 2] = [r#"{"price": 1}"#, r#"{"price": 1}"#];
 const WRONG: [&str; 2] = [r#"{"price": 1}"#, r#"{"price": 2}"#];
-const A: (&str, Compare) = ("a", Compare::Candidate);
-const B: (&str, Compare) = ("b", Compare::Candidate);
-const OLD: (&str, Compare) = ("old", Compare::Baseline);
+const A: (&str, Compare, Of) = ("a", Compare::Candidate, Of::Production);
+const B: (&str, Compare, Of) = ("b", Compare::Candidate, Of::Production);
+/// The second answer of `a` beside its first one.
+const A_TWICE: (&str, Compare, Of) = ("a", Compare::Candidate, Of::Itself);
+const OLD: (&str, Compare, Of) = ("old", Compare::Baseline, Of::Production);
 
 fn answers(ledger: &Ledger) -> Vec<(String, Answer, usize)> {
     let of = |(name, of): (&str, &Candidate)| {
@@ -97,6 +100,23 @@ fn what_the_baseline_does_too_is_noise() {
         enter(&mut ledger, OLD, "/random", bodies);
     }
     assert_eq!(answers(&ledger).first(), Some(&("a".to_owned(), Answer::Pass, 0)));
+}
+
+/// And no baseline is needed for that; what others do is not.
+#[test]
+fn what_a_candidate_does_when_it_is_asked_twice_is_noise() {
+    let mut ledger = Ledger::new(&config());
+    for request in 0..1000 {
+        let bodies = if request % 2 == 0 { WRONG } else { SAME };
+        for target in [A, A_TWICE, B] {
+            enter(&mut ledger, target, "/random", bodies);
+        }
+    }
+    let answers = answers(&ledger);
+    let [a, b] = answers.as_slice() else { panic!("{answers:?}") };
+    assert_eq!((a.1, b.1), (Answer::Pass, Answer::Fail), "{answers:?}");
+    let books = &ledger.candidate("a").unwrap().books;
+    assert_eq!(books.requests(), 1000, "a second answer is no request");
 }
 
 #[test]
@@ -185,6 +205,7 @@ fn requests_that_the_candidate_does_not_answer_are_errors() {
         let pair = Pair {
             target: Arc::new(Subject { name: "a".to_owned(), role: Compare::Candidate }),
             asked: Box::new(asked),
+            of: Of::Production,
             production: Arc::new(answer(200, "")),
             shadow: End::Failed(crate::outcome::Failure::Closed, Duration::ZERO),
             _weight: Memory::new(0).weight(),

@@ -49,8 +49,17 @@ impl Table {
     }
 
     fn shadow(&mut self, number: u64, seconds: u64, end: End, copies: u32) {
-        let part = shadow(&self.target, number, end, Some(copies));
+        self.turn(number, seconds, end, Turn::Only, copies);
+    }
+
+    fn turn(&mut self, number: u64, seconds: u64, end: End, turn: Turn, copies: u32) {
+        let part = shadow(&self.target, number, end, turn, Some(copies));
         self.take(number, seconds, part);
+    }
+
+    /// How many of the pairs made are the target's with itself.
+    fn control(&self) -> usize {
+        self.made.iter().filter(|pair| pair.of == Of::Itself).count()
     }
 
     fn counts(&self) -> Counts {
@@ -60,18 +69,21 @@ impl Table {
     /// Every half is accounted for, at any moment.
     fn check(&self) {
         let counts = self.counts();
-        let copies =
-            counts.paired + counts.not_sent + counts.without_production + counts.pushed_out;
-        assert_eq!(counts.copies, copies + self.pairing.waiting_copies(), "{counts:?}");
+        let alone = counts.without_production + counts.without_first + counts.pushed_out;
+        let copies = counts.paired + counts.not_sent + alone + self.pairing.waiting_copies();
+        assert_eq!(counts.copies, copies, "{counts:?}");
         let unpaired = counts.answers_without_shadow + counts.answers_pushed_out;
         let answers = counts.answers_paired + unpaired + self.pairing.waiting_answers();
         assert_eq!(counts.answers, answers, "{counts:?}");
         // What a pair takes counts until it is compared.
         let made: usize = self.made.iter().map(|pair| pair._weight.bytes()).sum();
-        assert_eq!(self.memory.held(), self.pairing.bytes + made);
+        assert_eq!(self.memory.held(), self.pairing.books.bytes + made);
         assert!(self.pairing.order.len() <= 2 * self.pairing.waiting.len() + 64);
         for pair in &self.made {
             assert_eq!(pair.asked.body_len, u64::from(pair.production.status), "a wrong pair");
+            // Only a target's answer has a time.
+            assert_eq!(pair.of == Of::Itself, pair.production.time.is_some(), "a wrong answer");
+            assert!(!matches!(pair.shadow, End::NotSent | End::Lost));
         }
     }
 }
@@ -82,14 +94,28 @@ fn answer(number: u64, copies: Option<u32>) -> Part {
     Part::Production { answer: Box::new(Recorded { status, ..Recorded::default() }), copies }
 }
 
-/// A copy that says whose it is by its length.
-fn shadow(target: &Arc<Subject>, number: u64, end: End, copies: Option<u32>) -> Part {
+/// A copy that says whose it is by its length, and by its answer's status.
+fn shadow(
+    target: &Arc<Subject>,
+    number: u64,
+    mut end: End,
+    turn: Turn,
+    copies: Option<u32>,
+) -> Part {
     let asked = Box::new(Asked { body_len: number, ..Asked::default() });
-    Part::Shadow { target: Arc::clone(target), asked, end, copies }
+    if let End::Answered(answer) = &mut end {
+        Arc::make_mut(answer).status = u16::try_from(number).unwrap();
+    }
+    Part::Shadow { target: Arc::clone(target), asked, end, turn, copies }
 }
 
 fn answered() -> End {
-    End::Answered(Box::default())
+    let time = Some(Duration::ZERO);
+    End::Answered(Arc::new(Recorded { body: vec![b'x'; 1000], time, ..Recorded::default() }))
+}
+
+fn failed() -> End {
+    End::Failed(Failure::Timeout, PATIENCE)
 }
 
 #[test]
@@ -97,7 +123,7 @@ fn halves_meet_in_either_order_and_are_forgotten_then() {
     let mut table = Table::new();
     table.production(1, 0, Some(1));
     table.shadow(1, 1, answered(), 1);
-    table.shadow(2, 1, End::Failed(Failure::Timeout, PATIENCE), 1);
+    table.shadow(2, 1, failed(), 1);
     table.production(2, 2, None);
     table.check();
     assert_eq!((table.made.len(), table.counts().paired), (2, 2));
@@ -189,11 +215,120 @@ fn the_oldest_make_room_when_memory_runs_out() {
     table.check();
 }
 
+#[test]
+fn a_second_copy_meets_the_first_in_either_order_and_not_production_s_answer() {
+    for second_first in [false, true] {
+        let mut table = Table::new();
+        let turns =
+            if second_first { [Turn::Second, Turn::First] } else { [Turn::First, Turn::Second] };
+        for turn in turns {
+            table.turn(1, 0, answered(), turn, 2);
+            table.check();
+        }
+        // Nobody waits for production but the first one.
+        assert_eq!((table.made.len(), table.control()), (1, 1), "{turns:?}");
+        table.made.clear();
+        assert_eq!(table.pairing.waiting_copies(), 1);
+        table.production(1, 1, None);
+        table.check();
+        assert_eq!((table.made.len(), table.control()), (1, 0), "{turns:?}");
+        assert!(table.pairing.waiting.is_empty());
+        let counts = table.counts();
+        assert_eq!((counts.copies, counts.paired, counts.answers_paired), (2, 2, 1));
+        table.made.clear();
+        assert_eq!(table.memory.held(), 0);
+    }
+}
+
+/// Its end counts: a target that fails every second time is noisy.
+#[test]
+fn a_second_copy_that_fails_makes_a_pair_and_one_that_is_not_sent_makes_none() {
+    let mut table = Table::new();
+    table.production(1, 0, Some(2));
+    table.turn(1, 0, answered(), Turn::First, 2);
+    table.turn(1, 0, failed(), Turn::Second, 2);
+    table.production(2, 0, Some(2));
+    table.turn(2, 0, answered(), Turn::First, 2);
+    table.turn(2, 0, End::NotSent, Turn::Second, 2);
+    table.check();
+    assert!(table.pairing.waiting.is_empty());
+    assert_eq!((table.made.len(), table.control(), table.counts().not_sent), (3, 1, 1));
+}
+
+#[test]
+fn a_second_copy_whose_first_has_no_answer_is_alone() {
+    for end in [failed, || End::NotSent] {
+        for second_first in [false, true] {
+            let mut table = Table::new();
+            table.production(1, 0, Some(2));
+            if second_first {
+                table.turn(1, 0, answered(), Turn::Second, 2);
+            }
+            table.turn(1, 0, end(), Turn::First, 2);
+            if !second_first {
+                table.turn(1, 0, answered(), Turn::Second, 2);
+            }
+            table.check();
+            assert_eq!((table.control(), table.counts().without_first), (0, 1));
+            assert!(table.pairing.waiting.is_empty());
+        }
+    }
+    // The first one was pushed out of the queue before anybody knew of it.
+    let mut table = Table::new();
+    table.turn(1, 0, answered(), Turn::Second, 1);
+    table.check();
+    assert_eq!(table.counts().without_first, 1);
+    // Its end got lost.
+    table.turn(2, 0, answered(), Turn::Second, 2);
+    table.production(2, 0, None);
+    assert_eq!(table.pairing.waiting_copies(), 1);
+    table.pairing.give_up(table.at(30), PATIENCE, PLENTY);
+    table.check();
+    assert_eq!((table.counts().without_first, table.memory.held()), (2, 0));
+}
+
+#[test]
+fn each_target_is_held_against_itself() {
+    let mut table = Table::new();
+    let other = Arc::new(Subject { name: "t".to_owned(), role: Compare::Candidate });
+    table.turn(1, 0, answered(), Turn::First, 4);
+    for turn in [Turn::Second, Turn::First] {
+        table.take(1, 0, shadow(&other, 1, answered(), turn, Some(4)));
+        table.check();
+    }
+    assert_eq!(table.control(), 1);
+    assert!(Arc::ptr_eq(&table.made[0].target, &other));
+    table.turn(1, 0, answered(), Turn::Second, 4);
+    assert_eq!((table.control(), table.pairing.waiting_copies()), (2, 2));
+    table.production(1, 0, None);
+    table.check();
+    assert_eq!((table.made.len(), table.pairing.waiting.len()), (4, 0));
+}
+
+/// What a first answer takes is counted for as long as the second one may come.
+#[test]
+fn a_first_answer_that_is_kept_counts() {
+    let mut table = Table::new();
+    table.production(1, 0, None);
+    table.turn(1, 0, answered(), Turn::First, 2);
+    table.made.clear();
+    table.check();
+    assert!(table.memory.held() > 1000, "{}", table.memory.held());
+    table.pairing.give_up(table.at(0), PATIENCE, 0);
+    table.check();
+    assert_eq!((table.memory.held(), table.counts().pushed_out), (0, 0));
+    // Nothing of it is left for the second one.
+    table.turn(1, 0, answered(), Turn::Second, 2);
+    table.pairing.give_up(table.at(0), PATIENCE, 0);
+    assert_eq!(table.counts().pushed_out, 1);
+    table.check();
+}
+
 /// What may happen.
 #[derive(Debug, Clone)]
 enum Event {
     Production { number: u64, copies: Option<u32> },
-    Shadow { number: u64, copies: Option<u32>, how: u8 },
+    Shadow { number: u64, copies: Option<u32>, how: u8, turn: Turn, other: bool },
     Wait { seconds: u64 },
     Compare,
 }
@@ -201,10 +336,12 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     let copies = || prop_oneof![Just(None), (1..4u32).prop_map(Some)];
     let number = 0..20u64;
+    let turn = prop_oneof![Just(Turn::Only), Just(Turn::First), Just(Turn::Second)];
     prop_oneof![
         4 => (number.clone(), copies()).prop_map(|(number, copies)| Event::Production { number, copies }),
-        6 => (number, copies(), 0..4u8)
-            .prop_map(|(number, copies, how)| Event::Shadow { number, copies, how }),
+        6 => (number, copies(), 0..4u8, turn, any::<bool>()).prop_map(
+            |(number, copies, how, turn, other)| Event::Shadow { number, copies, how, turn, other }
+        ),
         2 => (0..20u64).prop_map(|seconds| Event::Wait { seconds }),
         1 => Just(Event::Compare),
     ]
@@ -218,17 +355,19 @@ proptest! {
         most in 0..20_000usize,
     ) {
         let mut table = Table::new();
+        let other = Arc::new(Subject { name: "other".to_owned(), role: Compare::Candidate });
         let mut now = 0;
         for event in events {
             match event {
                 Event::Production { number, copies } => table.production(number, now, copies),
-                Event::Shadow { number, copies, how } => {
+                Event::Shadow { number, copies, how, turn, other: of_other } => {
                     let end = match how {
                         0 => End::NotSent,
                         1 => End::Failed(Failure::Reset, PATIENCE),
                         _ => answered(),
                     };
-                    let part = shadow(&table.target, number, end, copies);
+                    let target = if of_other { &other } else { &table.target };
+                    let part = shadow(target, number, end, turn, copies);
                     table.take(number, now, part);
                 }
                 Event::Wait { seconds } => now += seconds,

@@ -5,9 +5,7 @@ use toml::de::DeValue;
 use super::values::listed;
 use super::walk::{Place, Reader, Section, Value};
 use crate::config::{Key, Match, Pattern, Sample, Share, WithoutKey};
-
-/// Methods that ask for nothing to be changed (RFC 9110, section 9.2.1).
-pub(super) const SAFE: [&str; 4] = ["GET", "HEAD", "OPTIONS", "TRACE"];
+use crate::exchange::SAFE_METHODS;
 
 /// Regular expressions in a file, each of which may take a mebibyte.
 const MAX_PATTERNS: usize = 500;
@@ -73,7 +71,7 @@ fn methods(section: &mut Section<'_, '_, '_>) -> Vec<String> {
             continue;
         };
         if method == "safe" {
-            methods.extend(SAFE.map(str::to_owned));
+            methods.extend(SAFE_METHODS.map(str::to_owned));
             continue;
         }
         if !crate::exchange::is_token(method.as_bytes()) {

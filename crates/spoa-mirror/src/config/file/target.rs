@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use super::walk::{Place, Section, Value};
 use super::{limits, reach, rewrite, rules, transport};
 use crate::config::{Compare, Config, HttpVersion, MirrorUrl, Share, TargetConfig, TruncatedBody};
+use crate::exchange::SAFE_METHODS;
 
 /// Targets in a file.
 const MAX_TARGETS: usize = 1000;
@@ -198,7 +199,7 @@ fn control(section: &mut Section<'_, '_, '_>, target: &mut TargetConfig) {
     }
     let own = section.own("control").filter(|_| target.control > Share::NONE);
     let methods = &target.matching.methods;
-    let is_safe = |method: &String| rules::SAFE.contains(&method.as_str());
+    let is_safe = |method: &String| SAFE_METHODS.contains(&method.as_str());
     match (target.compare, own) {
         (Compare::Candidate, Some(place)) => {
             if !methods.is_empty() && !methods.iter().any(is_safe) {
@@ -221,6 +222,6 @@ fn control(section: &mut Section<'_, '_, '_>, target: &mut TargetConfig) {
     }
     // It measures noise: it is not written to unless somebody says so.
     if target.compare == Compare::Baseline && target.matching.methods.is_empty() {
-        target.matching.methods = rules::SAFE.map(str::to_owned).to_vec();
+        target.matching.methods = SAFE_METHODS.map(str::to_owned).to_vec();
     }
 }
