@@ -12,6 +12,7 @@ pub mod cli;
 pub mod comparison;
 pub mod config;
 pub mod control;
+mod dashboard;
 mod date;
 mod decode;
 pub mod demo;

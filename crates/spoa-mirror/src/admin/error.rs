@@ -1,4 +1,5 @@
-//! What the API says when it does not do what was asked: always JSON of the same shape.
+//! What the API says when it does not do what was asked: JSON of the same shape always, or a page to
+//! whom asks for pages (see `dashboard::refusal`).
 
 use std::time::Duration;
 
@@ -9,15 +10,18 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+const BEARER: &str = "Bearer realm=\"spoa-mirror\"";
+const BASIC: &str = "Basic realm=\"spoa-mirror\", charset=\"UTF-8\"";
+
 /// The body of every answer that is no success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct ErrorBody {
+pub(crate) struct ErrorBody {
     pub(super) error: ErrorInfo,
 }
 
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct ErrorInfo {
+pub(crate) struct ErrorInfo {
     /// One word for programs.
     #[schema(example = "not-found")]
     pub(super) code: &'static str,
@@ -30,7 +34,7 @@ pub(super) struct ErrorInfo {
 
 /// A mistake in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// `error` or `warning`.
     #[schema(example = "error")]
     pub(super) severity: String,
@@ -49,23 +53,24 @@ pub(super) struct Problem {
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ApiError {
+pub(crate) struct ApiError {
     status: StatusCode,
     body: ErrorBody,
     retry_after: Option<Duration>,
+    challenge: &'static str,
 }
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let error = ErrorInfo { code, message: message.into(), problems: Vec::new() };
-        Self { status, body: ErrorBody { error }, retry_after: None }
+        Self { status, body: ErrorBody { error }, retry_after: None, challenge: BEARER }
     }
 
-    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", message)
     }
 
-    pub(super) fn not_found(message: impl Into<String>) -> Self {
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", message)
     }
 
@@ -75,6 +80,20 @@ impl ApiError {
         error
     }
 
+    /// The token is missing or wrong. A browser asks its user for one if the answer wants `Basic`.
+    pub(super) fn unauthorized(browser: bool) -> Self {
+        let (challenge, message) = if browser {
+            let message = "this needs the token of the configuration's admin.token: as the password, \
+                           with any user name";
+            (BASIC, message)
+        } else {
+            let message = "this needs the header `authorization: Bearer TOKEN` with the token of \
+                           the configuration's admin.token";
+            (BEARER, message)
+        };
+        Self { challenge, ..Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message) }
+    }
+
     pub(super) fn too_many(wait: Duration) -> Self {
         let message = "more requests than admin.rate allows came in the last second";
         let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", message);
@@ -82,7 +101,12 @@ impl ApiError {
         error
     }
 
-    pub(super) fn status(&self) -> StatusCode {
+    /// What is wrong, and what to do.
+    pub(crate) fn message(&self) -> &str {
+        &self.body.error.message
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
         self.status
     }
 }
@@ -92,14 +116,14 @@ impl IntoResponse for ApiError {
         let mut response = json(self.status, &self.body);
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer realm=\"spoa-mirror\"");
-            headers.insert(WWW_AUTHENTICATE, challenge);
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
         }
         if let Some(wait) = self.retry_after {
             // Whole seconds, not too few.
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

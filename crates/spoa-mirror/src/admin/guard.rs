@@ -1,17 +1,21 @@
 //! Whether a request may be answered: its host, its token, where a browser sent it from, how many
 //! there were before it.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, ORIGIN,
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN,
     TRANSFER_ENCODING,
 };
 use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode, request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tracing::warn;
 
 use super::bucket::Bucket;
@@ -24,6 +28,10 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Answered for anybody at any time: balancers ask it, and it tells nothing but that we live.
 const ALWAYS_OPEN: &str = "/healthz";
+
+/// The dashboard's style sheets and scripts are in the program for everybody to read. They count for no
+/// rate, or a page would use up with them what it needs itself.
+const PUBLIC: &str = "/assets/";
 
 /// Keeps out what may not come in.
 #[derive(Debug)]
@@ -57,16 +65,17 @@ impl Guard {
     /// # Errors
     /// The answer that it gets instead.
     pub(super) fn check(&self, caller: &Caller, request: &request::Parts) -> Result<(), ApiError> {
-        if request.uri.path() == ALWAYS_OPEN {
+        let path = request.uri.path();
+        if path == ALWAYS_OPEN || (path.starts_with(PUBLIC) && is_read(&request.method)) {
             return Ok(());
         }
         let host = host(request)?;
         let known = self.knows(&request.headers);
-        self.count(caller, known)?;
+        // A browser asks without before it asks its user.
+        let first_step = page_wanted(request) && !request.headers.contains_key(AUTHORIZATION);
+        self.count(caller, known, !known && !first_step)?;
         if !known {
-            let message = "this needs the header `authorization: Bearer TOKEN` with the token of \
-                           the configuration's admin.token";
-            return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message));
+            return Err(ApiError::unauthorized(page_wanted(request)));
         }
         // A page elsewhere whose name was made to lead here has no token, but would need none.
         if self.config.token.is_none() && !may_be_called(&caller.door, host.as_ref()) {
@@ -84,17 +93,14 @@ impl Guard {
     /// Whether the request brings the token, or none is needed.
     fn knows(&self, headers: &HeaderMap) -> bool {
         let Some(token) = &self.config.token else { return true };
-        let given = headers.get(AUTHORIZATION).and_then(|value| {
-            let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
-        });
-        given.is_some_and(|given| verify_slices_are_equal(given, token.reveal().as_bytes()).is_ok())
+        let given = headers.get(AUTHORIZATION).and_then(|value| given_token(value.as_bytes()));
+        given.is_some_and(|it| verify_slices_are_equal(&it, token.reveal().as_bytes()).is_ok())
     }
 
-    fn count(&self, caller: &Caller, known: bool) -> Result<(), ApiError> {
+    fn count(&self, caller: &Caller, known: bool, suspicious: bool) -> Result<(), ApiError> {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known {
+        if suspicious {
             if let Some(more) = buckets.reports.allow(now) {
                 let door = &caller.door.address;
                 warn!(
@@ -107,6 +113,29 @@ impl Guard {
         let bucket = if known { &mut buckets.welcome } else { &mut buckets.strangers };
         bucket.take(now).map_err(ApiError::too_many)
     }
+}
+
+/// The token that a request brings: `Bearer TOKEN` as programs write it, or, from a browser's dialog,
+/// `Basic` with any user and the token as the password.
+fn given_token(authorization: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let space = authorization.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = authorization.split_at_checked(space)?;
+    let rest = rest.trim_ascii();
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return Some(Cow::Borrowed(rest));
+    }
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return None;
+    }
+    let pair = STANDARD.decode(rest).ok()?;
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    pair.get(colon.saturating_add(1)..).map(|password| Cow::Owned(password.to_vec()))
+}
+
+/// Whether a person asks with a browser, who is told in a page what programs are told in JSON.
+pub(super) fn page_wanted(request: &request::Parts) -> bool {
+    let is_page = |value: &HeaderValue| value.as_bytes().windows(9).any(|it| it == b"text/html");
+    request.headers.get_all(ACCEPT).iter().any(is_page)
 }
 
 /// Whether a method changes nothing.

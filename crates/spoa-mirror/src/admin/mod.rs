@@ -26,6 +26,7 @@ pub mod view;
 pub use access::check_access;
 pub use address::AdminAddress;
 pub(crate) use config_view::config as shown;
+pub(crate) use error::ApiError;
 pub use listen::{Listener, MAX_CONNECTIONS, bind};
 pub use server::Server;
 pub use tls::check_certificate;

@@ -1,5 +1,5 @@
-//! One connection to the admin API: its requests within limits of size and time, and what every
-//! answer carries.
+//! One connection to the admin API and the dashboard: its requests within limits of size and time, and
+//! what every answer carries.
 
 use std::convert::Infallible;
 use std::io;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -25,11 +25,12 @@ use tracing::{debug, info};
 use super::api;
 use super::door::Caller;
 use super::error::ApiError;
-use super::guard::Guard;
+use super::guard::{Guard, page_wanted};
 use super::listen::Listener;
 use super::stream::Stream;
 use crate::config::AdminConfig;
 use crate::control::Control;
+use crate::dashboard::{self, Changes};
 
 /// A request's line and headers together, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -47,13 +48,14 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// What answers carry so that a browser does nothing with them but show them.
-const SAFE: [(HeaderName, &str); 5] = [
+const SAFE: [(HeaderName, &str); 3] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (CACHE_CONTROL, "no-store"),
-    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     (REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// What a browser may do with an answer that is no page: nothing.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// What all connections share.
 pub(super) struct App {
@@ -64,19 +66,24 @@ pub(super) struct App {
 /// The running admin API; ends when it is dropped.
 pub struct Server {
     _listeners: JoinSet<io::Result<()>>,
+    _changes: JoinSet<Infallible>,
 }
 
 impl Server {
     /// Serves what [`super::bind`] bound, in the event loop of the thread that calls.
     #[must_use]
     pub fn start(listeners: Vec<Listener>, config: &AdminConfig, control: Control) -> Self {
-        let app = Arc::new(App { guard: Guard::new(config), router: api::router(control) });
+        let changes = Changes::default();
+        let mut watching = JoinSet::new();
+        watching.spawn(changes.clone().watch(control.clone()));
+        let router = api::router(control.clone()).merge(dashboard::router(control, changes));
+        let app = Arc::new(App { guard: Guard::new(config), router });
         let mut tasks = JoinSet::new();
         for listener in listeners {
             info!("admin API at {}", listener.address());
             tasks.spawn(listener.serve(Arc::clone(&app)));
         }
-        Self { _listeners: tasks }
+        Self { _listeners: tasks, _changes: watching }
     }
 }
 
@@ -102,6 +109,7 @@ pub(super) async fn serve_connection(app: Arc<App>, caller: Caller, stream: Stre
 async fn answer(app: &App, caller: Caller, request: Request<Incoming>) -> Response {
     let (mut parts, body) = request.into_parts();
     let what = format!("{} {}", parts.method, parts.uri.path());
+    let page_wanted = page_wanted(&parts);
     let name = caller.name.clone();
     let mut response = match app.guard.check(&caller, &parts) {
         Ok(()) => {
@@ -119,9 +127,19 @@ async fn answer(app: &App, caller: Caller, request: Request<Incoming>) -> Respon
         }
         Err(refusal) => refusal.into_response(),
     };
-    debug!("admin API: {name}: {what}: {}", response.status().as_u16());
-    for (header, value) in SAFE {
-        response.headers_mut().insert(header, HeaderValue::from_static(value));
+    if page_wanted {
+        if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+            response = dashboard::refusal(&error, response);
+        }
     }
+    debug!("admin API: {name}: {what}: {}", response.status().as_u16());
+    let headers = response.headers_mut();
+    for (header, value) in SAFE {
+        headers.insert(header, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let is_page = headers.get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"));
+    let policy = if is_page { dashboard::POLICY } else { NOTHING };
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
     response
 }

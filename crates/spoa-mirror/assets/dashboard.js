@@ -1,0 +1,344 @@
+// Keeps a page current, draws its plots, and sends what its buttons ask for to the admin API.
+// Pages read without it.
+
+const root = document.documentElement;
+root.classList.add("js");
+
+const main = document.getElementById("main");
+
+// ---- Current: on `changed` the same page is fetched again, and what differs is put in its place.
+
+const live = document.getElementById("live");
+const liveText = document.getElementById("live-text");
+const hold = document.getElementById("hold");
+let events = null;
+let fetching = false;
+let again = false;
+
+function show(state, text) {
+  // A screen reader is told of changes, not every two seconds.
+  if (live.dataset.state === state) return;
+  live.dataset.state = state;
+  live.classList.toggle("on", state === "on");
+  live.classList.toggle("stale", state === "stale");
+  liveText.textContent = text;
+}
+
+function listen() {
+  if (events || held() || document.hidden) return;
+  events = new EventSource("/events");
+  events.addEventListener("open", () => show("on", "live, as of"));
+  events.addEventListener("changed", refresh);
+  events.addEventListener("error", () => {
+    show("stale", "stale: the agent does not answer; as of");
+    // Refused for good (no place, no token): the browser tries no more, so we do, later.
+    if (events && events.readyState === EventSource.CLOSED) {
+      stopListening();
+      setTimeout(listen, 10000);
+    }
+  });
+}
+
+function stopListening() {
+  if (events) events.close();
+  events = null;
+}
+
+async function refresh() {
+  if (fetching) {
+    again = true;
+    return;
+  }
+  fetching = true;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const next = page.getElementById("main");
+    if (!next || held()) return;
+    become(main, next);
+    const asOf = document.getElementById("as-of");
+    const nextAsOf = page.getElementById("as-of");
+    if (asOf && nextAsOf) become(asOf, nextAsOf);
+    if (events) show("on", "live, as of");
+  } catch {
+    show("stale", "stale: the agent does not answer; as of");
+  } finally {
+    fetching = false;
+    if (again) {
+      again = false;
+      setTimeout(refresh, 2000);
+    }
+  }
+}
+
+// Makes `old` like `next` and leaves alone what is the same: focus, scroll positions, open details.
+function become(old, next) {
+  if (old.dataset?.keep) return;
+  for (const { name, value } of [...next.attributes]) {
+    if (old.getAttribute(name) !== value && !kept(old, name)) old.setAttribute(name, value);
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!next.hasAttribute(name) && !kept(old, name)) old.removeAttribute(name);
+  }
+  if (old.tagName === "INPUT" && old !== document.activeElement && !old.dataset.edited) {
+    old.value = next.getAttribute("value") ?? "";
+  }
+  const known = new Map();
+  for (const child of old.children) if (child.dataset.key) known.set(child.dataset.key, child);
+  let at = old.firstChild;
+  for (const child of [...next.childNodes]) {
+    const named = child.dataset?.key && known.get(child.dataset.key);
+    if (named && named !== at) {
+      old.insertBefore(named, at);
+      at = named;
+    }
+    if (at && alike(at, child)) {
+      if (at.nodeType === Node.ELEMENT_NODE) become(at, child);
+      else if (at.data !== child.data) at.data = child.data;
+      at = at.nextSibling;
+    } else if (at && !at.dataset?.key && !child.dataset?.key) {
+      const gone = at;
+      at = at.nextSibling;
+      old.replaceChild(document.importNode(child, true), gone);
+    } else {
+      old.insertBefore(document.importNode(child, true), at);
+    }
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
+
+function alike(old, next) {
+  return old.nodeType === next.nodeType && old.nodeName === next.nodeName &&
+    old.dataset?.key === next.dataset?.key;
+}
+
+// What the reader, or this script, has set.
+function kept(element, name) {
+  return (name === "open" && element.tagName === "DETAILS") ||
+    (name === "hidden" && element.dataset.shown !== undefined) ||
+    name === "data-shown" || name === "data-edited" ||
+    (name === "disabled" && element.dataset.busy !== undefined) || name === "data-busy";
+}
+
+function held() {
+  return hold.getAttribute("aria-pressed") === "true";
+}
+
+function setHeld(on) {
+  hold.setAttribute("aria-pressed", String(on));
+  try {
+    sessionStorage.setItem("hold", on ? "1" : "");
+  } catch {
+    // Without storage it holds for this page only.
+  }
+  if (on) {
+    stopListening();
+    show("held", "updates paused; as of");
+  } else {
+    listen();
+    refresh();
+  }
+}
+
+hold.addEventListener("click", () => setHeld(!held()));
+
+// A page that nobody sees needs no connection: a browser has few for each site.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) {
+    stopListening();
+  } else if (!held()) {
+    listen();
+    refresh();
+  }
+});
+
+// ---- Actions: JSON to the admin API; what it answers is told, and the page fetched again.
+
+async function send(method, path, body) {
+  const headers = { accept: "application/json" };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  } catch {
+    return "the agent does not answer; nothing is known to have changed";
+  }
+  if (answer.ok) return null;
+  const text = await answer.text();
+  try {
+    return JSON.parse(text).error.message;
+  } catch {
+    return `the agent answered with status ${answer.status}`;
+  }
+}
+
+function tell(text, bad) {
+  const told = document.getElementById("told");
+  if (!told) return;
+  told.dataset.shown = "";
+  told.dataset.keep = "told";
+  told.hidden = false;
+  told.classList.toggle("bad", bad);
+  told.textContent = text;
+}
+
+async function act(element, done, method, path, body) {
+  const buttons = element.tagName === "FORM" ? [...element.querySelectorAll("button")] : [element];
+  for (const button of buttons) {
+    button.dataset.busy = "";
+    button.disabled = true;
+  }
+  const problem = await send(method, path, body);
+  for (const button of buttons) {
+    delete button.dataset.busy;
+    button.disabled = false;
+  }
+  tell(problem ?? done, problem !== null);
+  await refresh();
+  return problem === null;
+}
+
+const target = (element) => `/api/v1/targets/${encodeURIComponent(element.dataset.target)}`;
+
+const actions = {
+  pause: (button) => act(button, `${button.dataset.target} is paused until it is resumed or the agent is restarted.`, "POST", `${target(button)}/pause`),
+  resume: (button) => act(button, `${button.dataset.target} gets copies again.`, "POST", `${target(button)}/resume`),
+  sample: async (form) => {
+    const input = form.elements.percent;
+    const percent = Number(input.value);
+    const done = `${form.dataset.target} gets ${percent} % of requests until the agent is restarted.`;
+    delete input.dataset.edited;
+    await act(form, done, "PATCH", target(form), { sample_percent: percent });
+  },
+};
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-action]");
+  if (button) actions[button.dataset.action]?.(button);
+});
+
+document.addEventListener("submit", (event) => {
+  const action = actions[event.target.dataset.action];
+  if (!action) return;
+  event.preventDefault();
+  action(event.target);
+});
+
+document.addEventListener("input", (event) => {
+  if (event.target.closest("form[data-action]")) event.target.dataset.edited = "";
+});
+
+// ---- Plots.
+
+const history = document.getElementById("plots");
+let plots = [];
+
+const perSecond = (at, counts) => counts.map((count, index) => {
+  const seconds = index === 0 ? at[1] - at[0] : at[index] - at[index - 1];
+  return count === null || !(seconds > 0) ? null : count / seconds;
+});
+
+const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+
+function shortTime(us) {
+  if (us === null || us === undefined) return "–";
+  if (us < 1000) return `${us} µs`;
+  return us < 1e6 ? `${+(us / 1000).toPrecision(3)} ms` : `${+(us / 1e6).toPrecision(3)} s`;
+}
+
+function draw(name, at, series, format) {
+  const place = document.querySelector(`[data-plot="${name}"]`);
+  if (!place || series.length === 0) return;
+  const data = [at, ...series.map((one) => one.values)];
+  const drawn = plots.find((plot) => plot.name === name && plot.labels === series.map((one) => one.label).join());
+  if (drawn) {
+    drawn.plot.setData(data);
+    return;
+  }
+  plots.filter((plot) => plot.name === name).forEach((plot) => plot.plot.destroy());
+  plots = plots.filter((plot) => plot.name !== name);
+  const axis = {
+    stroke: colour("--faint"), font: "11px system-ui, sans-serif",
+    grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false },
+  };
+  const plot = new uPlot({
+    width: place.clientWidth, height: 160,
+    // As everything here, and as logs.
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
+    cursor: { sync: { key: "overview" }, points: { size: 5 } },
+    scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1e-9) * 1.08] } },
+    axes: [{ ...axis, size: 24 }, { ...axis, size: 56, values: (_, all) => all.map(format) }],
+    series: [
+      { label: "UTC", value: (_, seconds) => (seconds === null ? "–" : new Date(seconds * 1000).toISOString().slice(11, 19)) },
+      ...series.map((one) => ({
+        label: one.label, stroke: colour(one.colour), width: 1.5, dash: one.dash,
+        fill: one.fill && colour(one.fill), points: { show: false },
+        value: (_, value) => (value === null || value === undefined ? "–" : format(value)),
+      })),
+    ],
+  }, data, place);
+  plots.push({ name, labels: series.map((one) => one.label).join(), plot, place });
+}
+
+const round = (value) => (value >= 100 ? value.toFixed(0) : String(+value.toPrecision(3)));
+
+async function plot() {
+  if (!history || typeof uPlot === "undefined" || document.hidden) return;
+  let past;
+  try {
+    const answer = await fetch("/api/v1/history?points=300", { headers: { accept: "application/json" } });
+    if (!answer.ok) return;
+    past = await answer.json();
+  } catch {
+    return;
+  }
+  if (!Array.isArray(past.at) || past.at.length < 2) return;
+  history.dataset.shown = "";
+  history.hidden = false;
+  const at = past.at;
+  draw("copies", at, [
+    { label: "received", values: perSecond(at, past.received), colour: "--left-out" },
+    { label: "answered", values: perSecond(at, past.answered), colour: "--accent" },
+    { label: "failed", values: perSecond(at, past.failed), colour: "--bad" },
+  ], round);
+  const dashes = [undefined, [6, 3], [2, 3], [8, 3, 2, 3]];
+  const colours = ["--warn", "--faint", "--accent", "--bad"];
+  const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
+  const reasons = Object.entries(past.dropped).sort((a, b) => total(b[1]) - total(a[1])).slice(0, 8);
+  draw("dropped", at, reasons.map(([label, values], index) => ({
+    label, values: perSecond(at, values), colour: colours[index % 4], dash: dashes[index >> 2],
+  })), round);
+  draw("ack", at, [
+    { label: "p50", values: past.ack_p50_us, colour: "--accent" },
+    { label: "p99", values: past.ack_p99_us, colour: "--faint", dash: [4, 3] },
+  ], shortTime);
+}
+
+function redraw() {
+  plots.forEach((one) => one.plot.destroy());
+  plots = [];
+  plot();
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+addEventListener("resize", () => {
+  for (const { plot: one, place } of plots) one.setSize({ width: place.clientWidth, height: 160 });
+});
+
+// ---- Begin.
+
+let wasHeld = false;
+try {
+  wasHeld = sessionStorage.getItem("hold") === "1";
+} catch {
+  // Nothing was kept.
+}
+if (wasHeld) setHeld(true);
+else listen();
+plot();
+setInterval(() => { if (!held()) plot(); }, 5000);

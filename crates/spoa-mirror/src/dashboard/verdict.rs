@@ -1,0 +1,96 @@
+//! The verdict of each candidate, for people in a hurry.
+
+use super::figures::{count, percent};
+use crate::admin::comparison::view::{AnswerView, ReasonView, VerdictView, VerdictsView};
+
+/// One candidate's verdict.
+pub(super) struct Card<'a> {
+    pub(super) target: &'a str,
+    pub(super) run: &'a str,
+    /// When the run began, RFC 3339.
+    pub(super) started: &'a str,
+    pub(super) answer: Answer,
+    pub(super) requests: String,
+    /// How far it is to the next look; none after the last.
+    pub(super) next: Option<Next>,
+    pub(super) confidence: String,
+    pub(super) reasons: Vec<Reason<'a>>,
+    pub(super) gaps: Vec<Gap<'a>>,
+}
+
+/// The answer as the page shows it: never by colour alone.
+#[derive(Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) word: &'static str,
+    pub(super) class: &'static str,
+    pub(super) sign: &'static str,
+}
+
+/// The way to the next look.
+pub(super) struct Next {
+    pub(super) at: u64,
+    pub(super) counted: u64,
+    pub(super) text: String,
+}
+
+pub(super) struct Reason<'a> {
+    pub(super) endpoint: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) place: Option<&'a str>,
+    pub(super) place_kind: &'a str,
+    pub(super) text: &'a str,
+    pub(super) requests: String,
+    pub(super) samples: &'a [u64],
+}
+
+pub(super) struct Gap<'a> {
+    pub(super) endpoint: Option<&'a str>,
+    pub(super) text: &'a str,
+}
+
+/// Of all candidates.
+pub(super) fn cards(verdicts: &VerdictsView) -> Vec<Card<'_>> {
+    verdicts.targets.iter().map(card).collect()
+}
+
+fn card(verdict: &VerdictView) -> Card<'_> {
+    let gaps = verdict.gaps.iter();
+    Card {
+        target: &verdict.target,
+        run: &verdict.run,
+        started: &verdict.started,
+        answer: answer(verdict.answer),
+        requests: count(verdict.requests),
+        next: verdict.next_look.map(|at| Next {
+            at,
+            counted: verdict.counted.min(at),
+            text: format!("{} of {}", count(verdict.counted), count(at)),
+        }),
+        confidence: percent(verdict.confidence_percent),
+        reasons: verdict.reasons.iter().map(reason).collect(),
+        gaps: gaps.map(|it| Gap { endpoint: it.endpoint.as_deref(), text: &it.text }).collect(),
+    }
+}
+
+pub(super) fn answer(answer: AnswerView) -> Answer {
+    match answer {
+        AnswerView::Pass => Answer { word: "Pass", class: "pass", sign: "✓" },
+        AnswerView::Fail => Answer { word: "Fail", class: "fail", sign: "✕" },
+        AnswerView::NotEnoughData => {
+            Answer { word: "Not enough data", class: "unsure", sign: "…" }
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+fn reason(reason: &ReasonView) -> Reason<'_> {
+    Reason {
+        endpoint: &reason.endpoint,
+        kind: &reason.kind,
+        place: reason.place.as_deref(),
+        place_kind: reason.place_kind.as_deref().unwrap_or_default(),
+        text: &reason.text,
+        requests: count(reason.requests.round() as u64),
+        samples: &reason.samples,
+    }
+}
