@@ -35,8 +35,10 @@ const AT_RELOAD: &str =
 
 pub(super) type Answer = Result<Response, ApiError>;
 
-pub(super) fn router(control: Control) -> Router {
+/// All that is answered: the API, and `pages` for people.
+pub(super) fn router(control: Control, pages: Router<Control>) -> Router {
     Router::new()
+        .merge(pages)
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))

@@ -9,8 +9,7 @@ use std::time::Instant;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-    ORIGIN,
-    TRANSFER_ENCODING,
+    ORIGIN, TRANSFER_ENCODING,
 };
 use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode, request};

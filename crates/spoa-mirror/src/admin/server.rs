@@ -9,8 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -76,7 +76,7 @@ impl Server {
         let changes = Changes::default();
         let mut watching = JoinSet::new();
         watching.spawn(changes.clone().watch(control.clone()));
-        let router = api::router(control.clone()).merge(dashboard::router(control, changes));
+        let router = api::router(control, dashboard::router(changes));
         let app = Arc::new(App { guard: Guard::new(config), router });
         let mut tasks = JoinSet::new();
         for listener in listeners {
@@ -138,7 +138,8 @@ async fn answer(app: &App, caller: Caller, request: Request<Incoming>) -> Respon
         headers.insert(header, HeaderValue::from_static(value));
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    let is_page = headers.get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"));
+    let is_page =
+        headers.get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"text/html"));
     let policy = if is_page { dashboard::POLICY } else { NOTHING };
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
     response

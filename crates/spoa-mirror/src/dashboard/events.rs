@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::overview;
 use crate::admin::ApiError;
 use crate::admin::view::StatusView;
 use crate::control::Control;
@@ -75,6 +76,7 @@ async fn fingerprint(control: &Control) -> u64 {
     }
     let mut hash = Xxh3::new();
     hash.write(&serde_json::to_vec(&status).unwrap_or_default());
+    hash.write(&serde_json::to_vec(&overview::verdicts(control)).unwrap_or_default());
     hash.finish()
 }
 

@@ -15,7 +15,9 @@ pub(super) fn count(number: u64) -> String {
 
 /// A time in the unit that suits it, with three digits.
 pub(super) fn time(seconds: Option<f64>) -> String {
-    let Some(seconds) = seconds.filter(|seconds| seconds.is_finite()) else { return "–".to_owned() };
+    let Some(seconds) = seconds.filter(|seconds| seconds.is_finite()) else {
+        return "–".to_owned();
+    };
     let (value, unit) = match seconds {
         s if s < 0.000_999_5 => (s * 1e6, "µs"),
         s if s < 0.999_5 => (s * 1e3, "ms"),

@@ -26,10 +26,9 @@ pub(crate) const POLICY: &str = "default-src 'none'; style-src 'self'; script-sr
                                  base-uri 'none'; frame-ancestors 'none'";
 
 /// The pages, what they are made of, and what tells them to change.
-pub(crate) fn router(control: Control, changes: Changes) -> Router {
+pub(crate) fn router(changes: Changes) -> Router<Control> {
     Router::new()
         .route("/", get(overview::page))
-        .with_state(control)
         .route("/events", get(events::stream).with_state(changes))
         .route("/assets/{version}/{name}", get(assets::serve))
 }

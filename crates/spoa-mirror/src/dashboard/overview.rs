@@ -6,6 +6,7 @@ use axum::extract::State;
 use super::figures::{age, count, percent, time};
 use super::frame::{Answer, Frame, filters, show};
 use super::verdict::{Card, cards};
+use crate::admin::comparison::shown;
 use crate::admin::comparison::view::VerdictsView;
 use crate::admin::view::{ChangeView, CountersView, StatusView, TargetView};
 use crate::control::Control;
@@ -18,7 +19,13 @@ pub(super) async fn page(State(control): State<Control>) -> Answer {
     let status = StatusView::from(&control.status().await);
     let changes: Vec<_> =
         control.changes().iter().rev().take(CHANGES).map(ChangeView::from).collect();
-    show(&Overview::new(&status, None, &changes))
+    show(&Overview::new(&status, verdicts(&control).as_ref(), &changes))
+}
+
+/// Those of all candidates; `None` when there are none.
+pub(super) fn verdicts(control: &Control) -> Option<VerdictsView> {
+    let verdicts = shown::verdicts(&control.comparing()?.ledger(), None);
+    (!verdicts.targets.is_empty()).then_some(verdicts)
 }
 
 #[derive(Template)]
@@ -301,19 +308,12 @@ fn fates(targets: &[TargetView]) -> Vec<Fate<'_>> {
 
 type Counts = std::collections::BTreeMap<String, u64>;
 
-fn labels<'a>(
-    targets: &'a [TargetView],
-    of: fn(&CountersView) -> &Counts,
-) -> impl Iterator<Item = &'a str> {
+fn labels(targets: &[TargetView], of: fn(&CountersView) -> &Counts) -> impl Iterator<Item = &str> {
     let labels = targets.iter().flat_map(move |it| of(&it.counters).keys().map(String::as_str));
     labels.collect::<std::collections::BTreeSet<_>>().into_iter()
 }
 
-fn counts(
-    targets: &[TargetView],
-    label: &str,
-    of: fn(&CountersView) -> &Counts,
-) -> Vec<String> {
+fn counts(targets: &[TargetView], label: &str, of: fn(&CountersView) -> &Counts) -> Vec<String> {
     let of_target = |it: &TargetView| of(&it.counters).get(label).copied().unwrap_or(0);
     targets.iter().map(|target| count(of_target(target))).collect()
 }

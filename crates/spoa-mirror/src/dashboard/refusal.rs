@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::body::Body;
 use axum::http::Response;
+use axum::http::header::CONTENT_LENGTH;
 
 use super::frame::{Frame, show};
 use crate::admin::ApiError;
@@ -25,6 +26,8 @@ pub(crate) fn refusal(error: &ApiError, response: Response<Body>) -> Response<Bo
     let Ok(page) = show(&page) else { return response };
     let (mut head, _) = response.into_parts();
     let (page_head, body) = page.into_parts();
+    // That of the other body.
+    head.headers.remove(CONTENT_LENGTH);
     head.headers.extend(page_head.headers);
     Response::from_parts(head, body)
 }

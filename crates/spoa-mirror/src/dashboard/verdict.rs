@@ -1,6 +1,6 @@
 //! The verdict of each candidate, for people in a hurry.
 
-use super::figures::{count, percent};
+use super::figures::count;
 use crate::admin::comparison::view::{AnswerView, ReasonView, VerdictView, VerdictsView};
 
 /// One candidate's verdict.
@@ -15,7 +15,8 @@ pub(super) struct Card<'a> {
     pub(super) next: Option<Next>,
     pub(super) confidence: String,
     pub(super) reasons: Vec<Reason<'a>>,
-    pub(super) gaps: Vec<Gap<'a>>,
+    /// What is missing to an answer.
+    pub(super) gaps: Vec<&'a str>,
 }
 
 /// The answer as the page shows it: never by colour alone.
@@ -43,18 +44,18 @@ pub(super) struct Reason<'a> {
     pub(super) samples: &'a [u64],
 }
 
-pub(super) struct Gap<'a> {
-    pub(super) endpoint: Option<&'a str>,
-    pub(super) text: &'a str,
-}
-
-/// Of all candidates.
+/// Of all candidates, those that need somebody first.
 pub(super) fn cards(verdicts: &VerdictsView) -> Vec<Card<'_>> {
-    verdicts.targets.iter().map(card).collect()
+    let mut targets: Vec<_> = verdicts.targets.iter().collect();
+    targets.sort_by_key(|verdict| match verdict.answer {
+        AnswerView::Fail => 0,
+        AnswerView::NotEnoughData => 1,
+        AnswerView::Pass => 2,
+    });
+    targets.into_iter().map(card).collect()
 }
 
 fn card(verdict: &VerdictView) -> Card<'_> {
-    let gaps = verdict.gaps.iter();
     Card {
         target: &verdict.target,
         run: &verdict.run,
@@ -66,9 +67,9 @@ fn card(verdict: &VerdictView) -> Card<'_> {
             counted: verdict.counted.min(at),
             text: format!("{} of {}", count(verdict.counted), count(at)),
         }),
-        confidence: percent(verdict.confidence_percent),
+        confidence: format!("{}\u{202f}%", verdict.confidence_percent),
         reasons: verdict.reasons.iter().map(reason).collect(),
-        gaps: gaps.map(|it| Gap { endpoint: it.endpoint.as_deref(), text: &it.text }).collect(),
+        gaps: verdict.gaps.iter().map(|gap| gap.text.as_str()).collect(),
     }
 }
 

@@ -123,7 +123,7 @@ fn nothing_but_what_everybody_has_is_shown_without_the_token() {
 #[test]
 fn what_is_refused_is_told_in_the_form_asked_for() {
     let agent = Agent::start();
-    let missing = agent.ask_with("GET /nowhere<script>", &[HTML], "");
+    let missing = agent.ask_with("GET /nowhere", &[HTML], "");
     assert_eq!(missing.status(), 404);
     assert!(Page::of(&missing.0).text().contains("there is nothing here"));
     assert_eq!(agent.ask("GET /nowhere").error(), "not-found");

@@ -8,6 +8,9 @@ use testbed::client::http1::Response;
 /// Elements without an end.
 const VOID: [&str; 7] = ["br", "hr", "img", "input", "link", "meta", "col"];
 
+/// Elements that stand apart from what comes after them.
+const APART: [&str; 6] = ["td", "th", "li", "p", "dt", "dd"];
+
 /// What pages are served with.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -58,10 +61,6 @@ impl Page {
         self.elements.iter().filter(move |element| element.name == name)
     }
 
-    pub(crate) fn by_id(&self, id: &str) -> &Element {
-        self.elements.iter().find(|it| it.get("id") == Some(id)).expect("an element of this id")
-    }
-
     fn parse(page: &str) -> Self {
         let mut rest = page.strip_prefix("<!doctype html>\n").expect("a doctype");
         let mut elements: Vec<Element> = Vec::new();
@@ -82,6 +81,9 @@ impl Page {
             if let Some(name) = inner.strip_prefix('/') {
                 let index = open.pop().unwrap_or_else(|| panic!("</{name}> ends nothing"));
                 assert_eq!(elements[index].name, name, "the wrong end");
+                if APART.contains(&name) {
+                    open.iter().for_each(|index| elements[*index].text.push(' '));
+                }
                 continue;
             }
             let closed = inner.ends_with('/');

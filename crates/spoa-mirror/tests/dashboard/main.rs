@@ -11,5 +11,4 @@ mod events;
 mod html;
 mod overview;
 #[path = "../running/mod.rs"]
-#[allow(dead_code, reason = "shared with the tests of the running agent")]
 mod running;
