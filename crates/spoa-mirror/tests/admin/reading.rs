@@ -89,7 +89,6 @@ fn the_configuration_is_what_the_agent_understood() {
 fn what_is_not_there_is_told_like_everything_else() {
     let agent = Agent::start();
     for (line, status, code) in [
-        (404, "not-found"),
         ("GET /api/v1", 404, "not-found"),
         ("POST /api/v1/targets/x/start", 404, "not-found"),
         ("POST /api/v1/targets/x/pause", 404, "not-found"),
