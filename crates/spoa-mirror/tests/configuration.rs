@@ -176,6 +176,86 @@ mirror.toml: 11 errors, 1 warning
 }
 
 #[test]
+fn mistakes_in_what_is_compared_are_told_inside_of_texts() {
+    let place = Place::with(
+        r#"[comparison]
+natural-off = ["uuids"]
+endpoints = ["/users/{id}", "/users/{user}"]
+rules-file = "rules.toml"
+
+[[comparison.rule]]
+place = "$.items[0].price"
+ignore = true
+
+[[comparison.rule]]
+place = "$.image"
+replace = { pattern = "\\d+(px", with = "" }
+
+[[target]]
+name = "staging"
+url = "http://staging:8080"
+control = 10
+"#,
+    );
+    place.file("rules.toml", "[[rule]]\nplace = \"status\"\nset = true\n", 0o644);
+    let checked = place.check();
+    assert_eq!(checked.status.code(), Some(1));
+    let directory = place.0.path().display();
+    let expected = format!(
+        r#"error: there is no built-in rule of this name
+ --> mirror.toml:2:16
+  |
+2 | natural-off = ["uuids"]
+  |                ^^^^^^^
+  |
+  = help: is "uuid" meant?
+
+error: an endpoint of the list matches just the same
+ --> mirror.toml:3:29
+  |
+3 | endpoints = ["/users/{{id}}", "/users/{{user}}"]
+  |              -------------  ^^^^^^^^^^^^^^^
+  |              |
+  |              this one
+
+error: the rules in this file cannot be used
+ --> mirror.toml:4:14
+  |
+4 | rules-file = "rules.toml"
+  |              ^^^^^^^^^^^^
+  |
+  = help: {directory}/rules.toml:3:7: error: rule.set: it means nothing for `status`
+
+error: brackets hold nothing, for any element, or a name in quotation marks; one element alone cannot be told apart
+ --> mirror.toml:7:18
+  |
+7 | place = "$.items[0].price"
+  |                  ^
+  |
+  = help: write it like place = "$.items[].price"
+
+error: unclosed group
+  --> mirror.toml:12:28
+   |
+12 | replace = {{ pattern = "\\d+(px", with = "" }}
+   |                            ^
+   |
+   = help: write it like pattern = "^v[0-9]+"
+
+error: `control` needs compare = true
+  --> mirror.toml:17:11
+   |
+17 | control = 10
+   |           ^^
+
+mirror.toml: 6 errors
+"#
+    );
+    assert_eq!(text(&checked.stderr), expected);
+    assert_eq!(place.run(&["--config", "mirror.toml"]).status.code(), Some(78));
+}
+
+#[test]
 fn what_is_no_toml_is_told_without_the_secrets_around_it() {
     let place =
         Place::with("[agent\n\n[[target]]\nauthorization = { bearer = \"hunter2\nurl = 5 5\n");
@@ -296,6 +376,63 @@ fn every_key_is_documented_and_every_documented_key_accepted() {
     let missing: Vec<_> = accepted.difference(&documented).collect();
     let wrong: Vec<_> = documented.difference(&accepted).collect();
     assert!(missing.is_empty() && wrong.is_empty(), "missing {missing:?}, wrong {wrong:?}");
+}
+
+/// Whether the value at this key, or of any element of the lists on the way there, is shown.
+fn is_shown(value: &serde_json::Value, key: &str) -> bool {
+    if let Some(list) = value.as_array() {
+        return list.iter().any(|element| is_shown(element, key));
+    }
+    let (first, rest) =
+        key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+    value.get(first).is_some_and(|value| rest.is_none_or(|rest| is_shown(value, rest)))
+}
+
+#[test]
+fn what_is_said_of_comparison_is_shown_as_it_is_written() {
+    let place = Place::with(
+        r#"[comparison]
+endpoints = ["GET /users/{id}", "/static/*"]
+rule = [
+    { place = "header x-build", ignore = true },
+    { place = "$.price", tolerance = 0.5, tolerance-percent = 0.7 },
+    { place = "$.tags", set = true },
+    { place = "$.items", keyed-by = "sku" },
+    { place = "$.by-sku", map = true },
+    { endpoint = "GET /a", place = "$..image", replace = { pattern = "^a", with = "b" } },
+]
+
+[comparison.verdict]
+confidence = 99.9
+difference-rate = 0.1
+latency = { p50 = 1.5 }
+allow = [{ endpoint = "GET /version", place = "*" }]
+
+[[target]]
+name = "candidate"
+url = "http://candidate"
+compare = true
+control = 12.5
+"#,
+    );
+    let json = place.run(&["check", "--config", "mirror.toml", "--json"]).stdout;
+    let value: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let config = &value["config"];
+    let keys = file::keys().iter().filter(|key| key.starts_with("comparison"));
+    let hidden: Vec<_> = keys.filter(|key| !is_shown(config, key)).collect();
+    assert!(hidden.is_empty(), "{hidden:?} in {config:#}");
+    let comparison = &config["comparison"];
+    assert_eq!(comparison["endpoints"], serde_json::json!(["GET /users/{id}", "/static/*"]));
+    assert_eq!(comparison["rule"][1]["tolerance-percent"], 0.7);
+    assert_eq!(comparison["verdict"]["confidence"], 99.9);
+    assert_eq!(comparison["verdict"]["difference-rate"], 0.1);
+    assert_eq!(comparison["verdict"]["control-pairs"], 100);
+    assert_eq!(comparison["verdict"]["allow"][0]["place"], "*");
+    assert_eq!(config["target"][0]["control"], 12.5);
+    let told = text(&place.check().stdout);
+    for part in ["rules 6, places that may differ 1", "12.5 % of safe requests sent twice"] {
+        assert!(told.contains(part), "{told}");
+    }
 }
 
 fn files(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {

@@ -147,3 +147,21 @@ fn without_a_file_a_hangup_changes_nothing() {
     mirror.wait_told("no configuration file");
     assert!(mirror.finish().targets.len() == 1);
 }
+
+#[test]
+fn where_the_history_is_changes_at_a_restart() {
+    let recorder = Recorder::start();
+    let toml = target("staging", &recorder, "");
+    let mut stage = stage(&toml, recorder);
+    let told = stage.reload(&format!("{toml}[comparison]\nhistory.keep = \"7d\"\n"));
+    assert!(told.contains("reloaded") && !told.contains("restart"), "{told}");
+    let told = stage.reload(&format!("{toml}[comparison]\nhistory.file = \"history.db\"\n"));
+    assert!(told.contains("needs a restart: comparison.history.file"), "{told}");
+    // Rules that were made and cannot be used stop a reload as any mistake does.
+    let directory = tempfile::tempdir().unwrap();
+    let rules = directory.path().join("rules.toml");
+    std::fs::write(&rules, "[[rule]]\nplace = \"status\"\n").unwrap();
+    let told = stage.reload(&format!("{toml}[comparison]\nrules-file = \"{}\"\n", rules.display()));
+    assert!(told.contains("stays as it was"), "{told}");
+    stage.mirror.wait_told("rules.toml:1:1: error: rule: one of `ignore`");
+}

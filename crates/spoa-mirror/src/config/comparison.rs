@@ -46,12 +46,12 @@ impl ComparisonConfig {
     /// What a name is made of.
     pub fn check_run(name: &str) -> Result<(), String> {
         if name.is_empty()
-            || name.len() > 100
+            || name.chars().count() > 100
             || name.trim() != name
             || name.chars().any(char::is_control)
         {
             return Err(
-                "the name of a run has 1 to 100 bytes, no control characters, and no space \
+                "the name of a run has 1 to 100 characters, no control characters, and no space \
                         at its ends"
                     .to_owned(),
             );

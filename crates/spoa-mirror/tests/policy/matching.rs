@@ -60,6 +60,14 @@ const TARGETS: &[(&str, &str, &[usize])] = &[
     ("globex", "match = { args = { customer = \"globex\" } }", &[6]),
     ("both", "match = { path = \"/shop/*\", methods = [\"GET\"] }", &[1]),
     ("except", "match = { methods = \"safe\" }\nexcept = { host = \"x\" }", &[1, 3, 7]),
+    // What measures noise is not written to, unless somebody says so.
+    ("baseline", "compare = \"baseline\"", &[1, 3, 4, 5, 7]),
+    ("baseline-at", "compare = \"baseline\"\nmatch = { path = \"/shop/*\" }", &[1]),
+    (
+        "baseline-told",
+        "compare = \"baseline\"\nmatch = { methods = [\"POST\", \"GET\"] }",
+        &[1, 2, 3, 4, 7],
+    ),
 ];
 
 /// Each target gets the requests that its rule names, whoever else gets them, and counts the others.
