@@ -501,4 +501,6 @@ fn the_ceiling_grows_with_what_it_is_computed_from() {
     assert!(compared > bytes("[comparison]\nmemory = \"1MiB\""));
     let more = bytes("compare = true\n[comparison]\nmemory = \"3MiB\"");
     assert_eq!(more - compared, 2 << 20);
+    let rule = "[[comparison.rule]]\nplace = \"$\"\nreplace = { pattern = \"^a\" }\n";
+    assert!(bytes(&format!("compare = true\n{rule}")) > bytes("compare = true"));
 }

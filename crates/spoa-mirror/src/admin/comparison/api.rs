@@ -22,10 +22,8 @@ use super::view::{
 use crate::comparison::Comparing;
 use crate::comparison::ledger::{Candidate, Ledger, NotARule};
 use crate::comparison::sample::Sample;
+use crate::config::ComparisonConfig;
 use crate::control::Control;
-
-/// The longest name of a run, in characters.
-const LONGEST_RUN: usize = 100;
 
 pub(in crate::admin) fn router() -> Router<Control> {
     Router::new()
@@ -162,11 +160,7 @@ pub(in crate::admin) async fn begin(
     Asked(asked): Asked<BeginView>,
 ) -> Answer {
     let name = asked.name.trim();
-    let length = name.chars().count();
-    if length == 0 || length > LONGEST_RUN || name.chars().any(char::is_control) {
-        let message = "a run's name has 1 to 100 characters, none of them a control character";
-        return Err(ApiError::bad_request(message));
-    }
+    ComparisonConfig::check_run(name).map_err(ApiError::bad_request)?;
     let comparing = comparing(&control)?;
     let mut ledger = comparing.ledger();
     let targets: Vec<String> = match asked.target.as_deref() {

@@ -94,7 +94,8 @@ pub(super) fn complete(
         None => 0,
         Some((pairs, place)) => {
             if pairs > 0 && !measured {
-                let message = "no verdict can be \"pass\": no target measures noise";
+                let message =
+                    "no endpoint with a safe method is ever judged: no target measures noise";
                 let help = "set `control` for the target, or add one with compare = \"baseline\"";
                 reader.warn(&place, message, Some(help.to_owned()));
             }
