@@ -6,6 +6,7 @@
 mod running;
 
 mod bodies;
+mod control;
 mod outcomes;
 mod pairs;
 mod running_agent;
