@@ -7,7 +7,7 @@ use shadow_diff::{Action, Rule};
 use crate::config::{
     Compare, Config, HttpVersion, JsonStep, Match, PathStep, Pattern, Piece, TargetConfig, Template,
 };
-use crate::{admin, agent, comparison, log, os, serve, target};
+use crate::{admin, agent, comparison, history, log, os, serve, target};
 
 /// The program, its libraries, tables of counters and histograms, in bytes.
 const PROGRAM: u64 = 24 << 20;
@@ -98,6 +98,16 @@ impl Ceiling {
         if !config.admin.listen.is_empty() {
             let count = (config.admin.listen.len() * admin::MAX_CONNECTIONS) as u64;
             parts.push(part("connections to the admin API", count, ADMIN_CONNECTION));
+        }
+        if history::is_wanted(config) {
+            let bounds = &config.comparison.history;
+            let held = match bounds.file {
+                Some(_) => history::CACHE,
+                None => bounds.max_size.min(history::IN_MEMORY),
+            };
+            parts.push(part("history: in memory", 1, held));
+            // What is being written is held twice.
+            parts.push(part("history: what waits to be written", 2, history::QUEUED as u64));
         }
         if config.targets.iter().any(|target| target.compare != Compare::No) {
             let halves = config.comparison.memory as u64;

@@ -11,11 +11,12 @@ use serde_json::json;
 
 use crate::admin;
 use crate::ceiling::{Ceiling, shown};
-use crate::config::file::{self, Report};
+use crate::config::file::{self, Report, Severity};
 use crate::config::{
     Authorization, Compare, Config, Cookies, DropWhich, HostRewrite, Match, Pattern, Share,
     TargetConfig, TruncatedBody, WithoutKey,
 };
+use crate::history;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,34 +43,62 @@ pub struct CheckArgs {
 #[must_use]
 pub(crate) fn main(arguments: &CheckArgs) -> ExitCode {
     let loaded = file::load(&arguments.config);
+    let history = match &loaded {
+        Ok((config, _)) => history::check(&config.comparison.history),
+        Err(_) => Ok(()),
+    };
     let written = if arguments.json {
-        let answer = match &loaded {
-            Ok((config, warnings)) => json!({
+        let answer = match (&loaded, &history) {
+            (Ok((_, warnings)), Err(error)) => {
+                json!({"ok": false, "findings": with(warnings, error)})
+            }
+            (Ok((config, warnings)), Ok(())) => json!({
                 "ok": true,
                 "findings": warnings.json(),
                 "config": admin::shown(config),
                 "memory": Ceiling::of(config).json(),
                 "memory_usual": Ceiling::usual(config).json(),
             }),
-            Err(report) => json!({"ok": false, "findings": report.json()}),
+            (Err(report), _) => json!({"ok": false, "findings": report.json()}),
         };
         writeln!(io::stdout(), "{answer:#}")
     } else {
-        match &loaded {
-            Ok((config, warnings)) => {
+        match (&loaded, &history) {
+            (Ok((_, warnings)), Err(error)) => {
+                tell(warnings);
+                writeln!(io::stderr(), "error: {error}")
+            }
+            (Ok((config, warnings)), Ok(())) => {
                 tell(warnings);
                 io::stdout().write_all(summary(config).as_bytes())
             }
-            Err(report) => {
+            (Err(report), _) => {
                 tell(report);
                 Ok(())
             }
         }
     };
-    match (loaded, written) {
-        (Ok(_), Ok(())) => ExitCode::SUCCESS,
+    match (loaded, history, written) {
+        (Ok(_), Ok(()), Ok(())) => ExitCode::SUCCESS,
         _ => ExitCode::from(crate::EXIT_FAILURE),
     }
+}
+
+/// The findings, and that the history cannot be kept.
+fn with(report: &Report, error: &history::Unusable) -> serde_json::Value {
+    let mut findings = report.json();
+    if let Some(findings) = findings.as_array_mut() {
+        findings.push(json!({
+            "severity": Severity::Error.name(),
+            "file": error.file.display().to_string(),
+            "line": null,
+            "column": null,
+            "key": "comparison.history.file",
+            "message": error.to_string(),
+            "help": null,
+        }));
+    }
+    findings
 }
 
 fn tell(report: &Report) {

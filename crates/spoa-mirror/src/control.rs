@@ -15,6 +15,7 @@ use crate::agent::{Handle, Route, Snapshot, TargetPlan};
 use crate::comparison::{Comparing, Standing};
 use crate::config::Config;
 use crate::config::file::{self, Report};
+use crate::history::{self, History};
 use crate::os::descriptors;
 use crate::os::systemd::Reloading;
 use crate::outcome::Tally;
@@ -34,6 +35,7 @@ struct Inner {
     started: Instant,
     since: SystemTime,
     draining: AtomicBool,
+    history: History,
     /// Held for the length of a reload: they come one after the other.
     turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -146,6 +148,8 @@ pub struct Status {
     pub removed: BTreeMap<String, Tally>,
     /// How comparison stands, if any answers are or were compared.
     pub comparison: Option<Standing>,
+    /// How history stands, if anything is kept.
+    pub history: Option<history::Standing>,
     /// The reloads so far.
     pub reloads: Reloads,
     /// Whether it takes leave.
@@ -174,6 +178,7 @@ impl Control {
         config: Config,
         targets: Vec<Planned>,
         comparing: Option<Arc<Comparing>>,
+        history: History,
         started: Instant,
     ) -> Self {
         let state = State {
@@ -189,6 +194,7 @@ impl Control {
             started,
             since: SystemTime::now(),
             draining: AtomicBool::new(false),
+            history,
             turn: tokio::sync::Mutex::new(()),
             state: Mutex::new(state),
         };
@@ -238,6 +244,7 @@ impl Control {
             removed,
             snapshot,
             comparison: state.comparing.as_ref().map(|comparing| comparing.standing()),
+            history: self.inner.history.standing(),
             reloads: state.reloads.clone(),
             draining: self.is_draining(),
             uptime: self.inner.started.elapsed(),
@@ -255,6 +262,12 @@ impl Control {
     #[must_use]
     pub fn comparing(&self) -> Option<Arc<Comparing>> {
         self.state().comparing.clone()
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.inner.history
     }
 
     /// From now on the agent takes leave.
@@ -348,6 +361,7 @@ impl Control {
         let targets = plan::targets(&config, &known).await.inspect_err(|e| self.failed(e))?;
         let comparing =
             Comparing::wanted(&config, self.comparing()).inspect_err(|e| self.failed(e))?;
+        self.inner.history.configure(&config.comparison.history);
         let reloaded = compare(&old, &config, &known, &targets);
         let route = Route::new(
             config.marker.clone(),

@@ -19,6 +19,7 @@ use crate::cli::Process;
 use crate::comparison::{Comparing, Standing};
 use crate::config::{Config, LogFormat};
 use crate::control::{Control, NotReloaded, Status};
+use crate::history::{History, Recording};
 use crate::log::{self, Sink};
 use crate::os::pidfile::Pidfile;
 use crate::os::{daemon, descriptors, systemd};
@@ -81,6 +82,8 @@ fn serve(
         let targets = plan::targets(&config, &[]).await?;
         let listeners = listeners(&config, sockets).await?;
         let admin = patiently(|| admin::bind(&config.admin)).await?;
+        let open = || History::wanted(&config).map_err(|error| error.to_string());
+        let history = patiently(open).await?;
         let comparing = Comparing::wanted(&config, None)?;
         let plan = Plan {
             settings: settings(&config),
@@ -109,7 +112,9 @@ fn serve(
         if daemon::is_background() {
             daemon::detach().map_err(|error| format!("cannot go into the background: {error}"))?;
         }
-        let control = Control::new(workers.handle(), config.clone(), targets, comparing, started);
+        let (handle, in_force) = (workers.handle(), config.clone());
+        let control = Control::new(handle, in_force, targets, comparing, history.clone(), started);
+        let recording = Recording::start(&control);
         // Goes on while the agent drains, and ends with this block.
         let _admin = admin::Server::start(admin, &config.admin, control.clone());
         let mut informing = tokio::task::JoinSet::new();
@@ -125,7 +130,9 @@ fn serve(
         tokio::pin!(winding_down);
         tokio::select! {
             last = &mut winding_down => {
+                recording.finish(&last);
                 control.finish_comparing().await;
+                history.close().await;
                 reporter.report(&control.status_of(last));
                 return Ok(());
             }
@@ -134,6 +141,8 @@ fn serve(
         warn!("a second signal: ended at once");
         // A worker that does not even count any more must not hold up the end.
         if let Ok(last) = tokio::time::timeout(LAST_COUNT, winding_down).await {
+            recording.finish(&last);
+            let _ = tokio::time::timeout(LAST_COUNT, history.close()).await;
             reporter.report(&control.status_of(last));
         }
         Err("ended at once by a second signal".to_owned())

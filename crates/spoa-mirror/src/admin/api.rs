@@ -18,6 +18,7 @@ use super::comparison;
 use super::config_view;
 use super::door::Caller;
 use super::error::{ApiError, ErrorBody, Problem, json, no_such_method, no_such_path};
+use super::history;
 use super::metrics;
 use super::openapi;
 use super::patch::Patch;
@@ -54,6 +55,7 @@ pub(super) fn router(control: Control, pages: Router<Control>) -> Router {
         .route("/api/v1/targets/{name}/pause", post(pause))
         .route("/api/v1/targets/{name}/resume", post(resume))
         .route("/api/v1/targets/{name}/overrides", axum::routing::delete(reset))
+        .route("/api/v1/history", get(history::history))
         .merge(comparison::api::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

@@ -13,6 +13,7 @@ mod config_view;
 mod door;
 mod error;
 mod guard;
+pub mod history;
 mod listen;
 pub mod metrics;
 mod openapi;

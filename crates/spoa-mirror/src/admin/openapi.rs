@@ -5,6 +5,7 @@ use utoipa::openapi::{Content, OpenApi as Document, Ref, RefOr, ResponseBuilder}
 use utoipa::{Modify, OpenApi};
 
 use super::error::ErrorBody;
+use super::history;
 use super::{api, comparison};
 
 /// What any request may be answered with besides what is told of each.
@@ -34,6 +35,7 @@ const ANY_TIME: [(&str, &str); 8] = [
         api::status,
         api::config,
         api::changes,
+        history::history,
         api::reload,
         api::targets,
         api::target,

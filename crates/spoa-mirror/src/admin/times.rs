@@ -68,19 +68,29 @@ impl TimesView {
     }
 
     /// The time that the share `q` did not exceed, taken to be spread evenly within its bucket.
-    #[allow(clippy::cast_precision_loss, reason = "counts far below 2^53, and an estimate anyway")]
     fn quantile(&self, q: f64) -> Option<f64> {
-        let rank = self.count as f64 * q;
-        let (mut below, mut bound) = (0.0, 0.0);
-        for bucket in &self.buckets {
-            let count = bucket.count as f64;
-            if count >= rank && count > below {
-                return Some(bound + (bucket.seconds - bound) * (rank - below) / (count - below));
-            }
-            (below, bound) = (count, bucket.seconds);
-        }
-        None
+        quantile(self.buckets.iter().map(|bucket| (bucket.seconds, bucket.count)), self.count, q)
     }
+}
+
+/// What the share `q` of `count` observations did not exceed, taken to be spread evenly within each bucket:
+/// an upper bound, and how many did not exceed it. None when it is beyond the last one.
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2^53, and an estimate anyway")]
+pub(super) fn quantile(
+    buckets: impl IntoIterator<Item = (f64, u64)>,
+    count: u64,
+    q: f64,
+) -> Option<f64> {
+    let rank = count as f64 * q;
+    let (mut below, mut lower) = (0.0, 0.0);
+    for (upper, count) in buckets {
+        let count = count as f64;
+        if count >= rank && count > below {
+            return Some(lower + (upper - lower) * (rank - below) / (count - below));
+        }
+        (below, lower) = (count, upper);
+    }
+    None
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! that hold only those that are not 0.
 
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -34,7 +35,7 @@ pub struct Figures {
     /// For so many seconds the agent was there.
     pub seconds: u64,
     /// The numbers; what is missing is 0.
-    pub amounts: BTreeMap<Series, Amount>,
+    pub amounts: BTreeMap<Arc<Series>, Amount>,
 }
 
 impl Amount {
@@ -59,8 +60,30 @@ impl Figures {
     pub fn set(&mut self, target: &str, name: impl Into<String>, amount: Amount) {
         if amount.number() > 0 {
             let series = Series { target: target.to_owned(), name: name.into() };
-            self.amounts.insert(series, amount);
+            self.amounts.insert(Arc::new(series), amount);
         }
+    }
+
+    /// A number of a target, or of the agent.
+    #[must_use]
+    pub fn number(&self, target: &str, name: &str) -> u64 {
+        let series = Series { target: target.to_owned(), name: name.to_owned() };
+        self.amounts.get(&series).map_or(0, |amount| amount.number())
+    }
+
+    /// What came since these counters were taken.
+    #[must_use]
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let more = self.amounts.iter().map(|(series, now)| {
+            let amount = match (now, before.amounts.get(series)) {
+                (Amount::Sum(now), Some(before)) => {
+                    Amount::Sum(now.saturating_sub(before.number()))
+                }
+                (now, _) => *now,
+            };
+            (Arc::clone(series), amount)
+        });
+        Self { amounts: more.filter(|(_, amount)| amount.number() > 0).collect(), ..self.clone() }
     }
 
     /// Takes in what another stretch brought.
@@ -83,8 +106,8 @@ impl Figures {
 /// The numbers by which rows name series.
 #[derive(Default)]
 pub(super) struct Names {
-    ids: BTreeMap<Series, (u64, bool)>,
-    series: BTreeMap<u64, (Series, bool)>,
+    ids: BTreeMap<Arc<Series>, u64>,
+    series: BTreeMap<u64, (Arc<Series>, bool)>,
 }
 
 impl Names {
@@ -95,21 +118,21 @@ impl Names {
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let series = Series { target: row.get(1)?, name: row.get(2)? };
-            names.insert(row.get(0)?, series, row.get(3)?);
+            names.insert(row.get(0)?, Arc::new(series), row.get(3)?);
         }
         Ok(names)
     }
 
-    fn insert(&mut self, id: u64, series: Series, most: bool) {
-        self.ids.insert(series.clone(), (id, most));
+    fn insert(&mut self, id: u64, series: Arc<Series>, most: bool) {
+        self.ids.insert(Arc::clone(&series), id);
         self.series.insert(id, (series, most));
     }
 
     /// A row's bytes: for each number the distance of its name's to the one before, and the number itself.
-    fn encode(&self, amounts: &BTreeMap<Series, Amount>) -> Vec<u8> {
-        let ids = amounts.iter().filter_map(|(series, amount)| {
-            self.ids.get(series).map(|&(id, _)| (id, amount.number()))
-        });
+    fn encode(&self, amounts: &BTreeMap<Arc<Series>, Amount>) -> Vec<u8> {
+        let ids = amounts
+            .iter()
+            .filter_map(|(series, amount)| self.ids.get(series).map(|&id| (id, amount.number())));
         let mut bytes = Vec::new();
         let mut before = 0;
         for (id, number) in ids.collect::<BTreeMap<_, _>>() {
@@ -120,14 +143,14 @@ impl Names {
         bytes
     }
 
-    fn decode(&self, mut bytes: &[u8]) -> BTreeMap<Series, Amount> {
+    fn decode(&self, mut bytes: &[u8]) -> BTreeMap<Arc<Series>, Amount> {
         let mut amounts = BTreeMap::new();
         let mut id = 0_u64;
         while let (Some(more), Some(number)) = (take(&mut bytes), take(&mut bytes)) {
             id = id.saturating_add(more);
             if let Some((series, most)) = self.series.get(&id) {
                 let amount = if *most { Amount::Most(number) } else { Amount::Sum(number) };
-                amounts.insert(series.clone(), amount);
+                amounts.insert(Arc::clone(series), amount);
             }
         }
         amounts
@@ -137,7 +160,7 @@ impl Names {
     fn learn(
         &mut self,
         connection: &Connection,
-        amounts: &BTreeMap<Series, Amount>,
+        amounts: &BTreeMap<Arc<Series>, Amount>,
     ) -> rusqlite::Result<()> {
         for (series, amount) in amounts {
             if self.ids.contains_key(series) || self.ids.len() >= MOST_SERIES {
@@ -149,7 +172,7 @@ impl Names {
                 params![series.target, series.name, most],
                 |row| row.get(0),
             )?;
-            self.insert(id, series.clone(), most);
+            self.insert(id, Arc::clone(series), most);
         }
         Ok(())
     }

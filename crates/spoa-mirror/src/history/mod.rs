@@ -8,6 +8,7 @@
 mod database;
 mod figures;
 mod place;
+mod recorder;
 mod schema;
 mod store;
 #[cfg(test)]
@@ -17,6 +18,8 @@ mod thread;
 pub use database::{FinishedRun, KeptRun, RunReport};
 pub use figures::{Amount, Figures, Series};
 pub use place::{Unusable, Why, check};
+pub(crate) use recorder::{Recording, ack_delays};
+pub(crate) use store::is_wanted;
 pub use store::{Changes, History, Standing, Unread};
 
 /// Without a file, this much is kept in memory at most, in bytes, whatever `max_size` allows.

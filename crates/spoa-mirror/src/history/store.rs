@@ -15,7 +15,7 @@ use super::database::{Database, FinishedRun, KeptRun, RunReport};
 use super::figures::Figures;
 use super::place::{Unusable, Why};
 use super::thread::Work;
-use crate::config::HistoryConfig;
+use crate::config::{Config, HistoryConfig};
 
 /// Commands that may wait.
 const CHANNEL: usize = 1024;
@@ -197,6 +197,17 @@ impl History {
         Ok(Self { inner: Some(Arc::new(Inner { orders: give, shared, thread })) })
     }
 
+    /// What this configuration wants: nothing is kept in memory where nobody could ask for it.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn wanted(config: &Config) -> Result<Self, Unusable> {
+        if !is_wanted(config) {
+            return Ok(Self::off());
+        }
+        Self::open(&config.comparison.history)
+    }
+
     /// Keeps nothing.
     #[must_use]
     pub fn off() -> Self {
@@ -373,6 +384,11 @@ impl Inner {
         queued.fetch_sub(weight, Relaxed);
         Err(())
     }
+}
+
+/// Whether anything is kept.
+pub(crate) fn is_wanted(config: &Config) -> bool {
+    config.comparison.history.file.is_some() || !config.admin.listen.is_empty()
 }
 
 async fn answer<T>(told: oneshot::Receiver<T>) -> Result<T, Unread> {

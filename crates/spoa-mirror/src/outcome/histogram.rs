@@ -118,6 +118,13 @@ impl<S: Scale> Histogram<S> {
         self.nanoseconds as f64 / 1e9
     }
 
+    /// Each upper bound, and how many observations were no longer than that and longer than the one before;
+    /// at the end those that were longer than all.
+    pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> + '_ {
+        let bounds = S::NANOSECONDS.iter().map(|&bound| Some(Duration::from_nanos(bound)));
+        bounds.chain([None]).zip(self.counts)
+    }
+
     /// Each upper bound in seconds, and how many observations were no longer than that.
     #[allow(clippy::cast_precision_loss, reason = "bounds are far below 2^53")]
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> + '_ {

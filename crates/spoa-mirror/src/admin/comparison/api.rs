@@ -285,7 +285,7 @@ fn pick<'l>(
 }
 
 /// A query of known parameters.
-pub(in crate::admin) struct InQuery<T>(T);
+pub(in crate::admin) struct InQuery<T>(pub(in crate::admin) T);
 
 impl<T: serde::de::DeserializeOwned> axum::extract::FromRequestParts<Control> for InQuery<T> {
     type Rejection = ApiError;

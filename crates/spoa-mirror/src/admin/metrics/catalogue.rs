@@ -184,6 +184,14 @@ catalogue! {
         "Reasons to fail.";
     VERDICT_REQUESTS: Gauge "spoa_mirror_verdict_requests" ["target"]
         "The candidate's requests that were judged; 0 when a run begins.";
+    HISTORY_BYTES: Gauge "spoa_mirror_history_bytes" []
+        "Size of the history, without its write-ahead log. It and its like are absent where none is kept.";
+    HISTORY_LIMIT: Gauge "spoa_mirror_history_limit_bytes" []
+        "What the history may grow to.";
+    HISTORY_LOST: Counter "spoa_mirror_history_lost_total" []
+        "Writes to the history that were given up: too many at once, or the database failed.";
+    HISTORY_ERRORS: Counter "spoa_mirror_history_errors_total" []
+        "What the history's database failed to do; the log says why.";
 
     CPU_SECONDS: Counter "process_cpu_seconds_total" []
         "User and system CPU time spent, in seconds.";

@@ -18,6 +18,7 @@ use shadow_diff::verdict::Answer;
 use crate::ceiling::Ceiling;
 use crate::comparison::Standing;
 use crate::control::{Status, TargetStatus};
+use crate::history;
 use crate::outcome::{self, Scale, Tally};
 use crate::target::limits::breaker;
 
@@ -70,6 +71,9 @@ pub fn render(status: &Status) -> Result<String, Unavailable> {
     targets(&mut page, status);
     if let Some(standing) = &status.comparison {
         comparison(&mut page, standing);
+    }
+    if let Some(standing) = &status.history {
+        history(&mut page, standing);
     }
     process(&mut page, &Process::read());
     TextEncoder::new()
@@ -308,6 +312,13 @@ fn comparison(page: &mut Page, standing: &Standing) {
     page.number(&catalogue::COMPARISON_MEMORY, standing.most_held as u64);
 }
 
+fn history(page: &mut Page, standing: &history::Standing) {
+    page.number(&catalogue::HISTORY_BYTES, standing.size);
+    page.number(&catalogue::HISTORY_LIMIT, standing.max_size);
+    page.number(&catalogue::HISTORY_LOST, standing.lost);
+    page.number(&catalogue::HISTORY_ERRORS, standing.errors);
+}
+
 fn process(page: &mut Page, process: &Process) {
     for (metric, value) in [
         (&catalogue::CPU_SECONDS, process.cpu_seconds),
@@ -464,6 +475,7 @@ mod tests {
                 control: BTreeMap::from([("t".to_owned(), Outcomes::default())]),
                 ..Standing::default()
             }),
+            history: Some(history::Standing::default()),
             reloads: Reloads::default(),
             draining: false,
             uptime: Duration::from_secs(1),

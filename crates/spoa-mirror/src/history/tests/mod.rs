@@ -66,8 +66,7 @@ fn all_received(history: &History) -> (u64, usize) {
 }
 
 fn number(figures: &Figures, target: &str, name: &str) -> u64 {
-    let series = super::Series { target: target.to_owned(), name: name.to_owned() };
-    figures.amounts.get(&series).map_or(0, |amount| amount.number())
+    figures.number(target, name)
 }
 
 fn run(name: &str, ended: u64, report: &str) -> FinishedRun {
