@@ -6,6 +6,7 @@
 mod running;
 
 mod bodies;
+mod command;
 mod control;
 mod outcomes;
 mod pairs;

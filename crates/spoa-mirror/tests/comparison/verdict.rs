@@ -18,7 +18,7 @@ on_each_haproxy!(a_planted_difference_is_found_and_nothing_else);
 const REQUESTS: u64 = 1250;
 
 /// The scene, and where its agent's admin API is.
-fn start(version: Version, form: Form) -> (Scene, SocketAddr) {
+pub(crate) fn start(version: Version, form: Form) -> (Scene, SocketAddr) {
     let admin = ports::free_addr();
     let toml = format!("compare = true\n[admin]\nlisten = \"{admin}\"\n");
     let scene = Setup::new(version, form).toml(&toml).start();
@@ -63,7 +63,7 @@ fn item(price: u64) -> Response {
 }
 
 /// Sends what takes the count to the next look.
-fn send(scene: &Scene) {
+pub(crate) fn send(scene: &Scene) {
     let load = Load::builder(scene.address()).threads(4).total(REQUESTS).request(|count| {
         let path = if count % 2 == 0 { "items" } else { "other" };
         format!("GET /{path}/{count} HTTP/1.1\r\nhost: shop\r\n\r\n").into_bytes()
