@@ -122,7 +122,7 @@ function kept(element, name) {
   return (name === "open" && element.tagName === "DETAILS") ||
     (name === "hidden" && element.dataset.shown !== undefined) ||
     name === "data-shown" || name === "data-edited" ||
-    (name === "disabled" && element.dataset.busy !== undefined) || name === "data-busy";
+    (name === "aria-disabled" && element.dataset.busy !== undefined) || name === "data-busy";
 }
 
 function held() {
@@ -189,14 +189,16 @@ function tell(text, bad) {
 
 async function act(element, done, method, path, body) {
   const buttons = element.tagName === "FORM" ? [...element.querySelectorAll("button")] : [element];
+  // Not `disabled`, which would take the focus away from whoever uses the keyboard.
+  if (buttons.some((button) => button.dataset.busy !== undefined)) return false;
   for (const button of buttons) {
     button.dataset.busy = "";
-    button.disabled = true;
+    button.setAttribute("aria-disabled", "true");
   }
   const problem = await send(method, path, body);
   for (const button of buttons) {
     delete button.dataset.busy;
-    button.disabled = false;
+    button.removeAttribute("aria-disabled");
   }
   tell(problem ?? done, problem !== null);
   await refresh();

@@ -19,6 +19,7 @@ pub mod demo;
 pub mod exchange;
 mod generate;
 pub mod history;
+mod legible;
 pub mod log;
 pub mod os;
 pub mod outcome;

@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, Response, StatusCode};
 use super::assets;
 use crate::admin::ApiError;
 use crate::date::rfc3339;
+use crate::legible::legible;
 
 pub(super) type Answer = Result<Response<Body>, ApiError>;
 
@@ -60,7 +61,8 @@ pub(super) fn show(page: &impl Template) -> Answer {
         let message = format!("the page could not be made: {error}");
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no-page", message)
     })?;
-    let mut response = Response::new(Body::from(text));
+    // Templates escape what means something in HTML; this is what means something to readers of text.
+    let mut response = Response::new(Body::from(legible(&text, &['\n', '\t'])));
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, html);
     Ok(response)

@@ -1,6 +1,6 @@
 //! chromedriver with one browser in it, and the W3C WebDriver commands to it: JSON over HTTP.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::agent::Agent;
 use crate::client::http1;
+use crate::ports;
 
 /// A browser takes seconds to start on a machine that does much else.
 const START: Duration = Duration::from_secs(60);
@@ -39,11 +40,10 @@ impl Driver {
     /// Starts both, with a profile of their own.
     pub(super) fn start() -> Self {
         let seat = Seat::take();
-        let process = Agent::start("chromedriver", ["--port=0"]);
-        let line = process.wait_line(START, |line| line.contains("started successfully on port"));
-        let port = line.rsplit(' ').next().and_then(|word| word.trim_end_matches('.').parse().ok());
-        let port = port.unwrap_or_else(|| panic!("no port in `{line}`"));
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        // With 0, the port that it finds free for IPv6 may be taken for IPv4.
+        let address = ports::free_addr();
+        let process = Agent::start("chromedriver", [format!("--port={}", address.port())]);
+        process.wait_line(START, |line| line.contains("started successfully on port"));
         let profile = TempDir::new().unwrap();
         let mut driver = Self {
             process,

@@ -159,14 +159,11 @@ impl Browser {
         });
     }
 
-    /// Empties a field and types into it.
+    /// Clicks into a field, and types over all that is in it.
     pub fn fill(&self, css: &str, text: &str) {
-        self.step(css, |browser, element| {
-            let path = format!("/element/{element}/clear");
-            browser.driver.command("POST", &path, Some(&json!({})))?;
-            let path = format!("/element/{element}/value");
-            browser.driver.command("POST", &path, Some(&json!({ "text": text })))
-        });
+        self.click(css);
+        self.keys([key::CONTROL, 'a']);
+        self.keys(text.chars());
     }
 
     /// Presses keys one after the other, wherever the focus is; see [`key`].

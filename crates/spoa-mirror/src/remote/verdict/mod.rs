@@ -20,6 +20,7 @@ use super::client::{Client, Failure};
 use super::{Remote, block_on, encoded, print, styled, unreadable};
 use crate::admin::comparison::view::{AnswerView, VerdictView, VerdictsView};
 use crate::config::parse_time;
+use crate::legible::legible;
 use shown::Samples;
 
 const EXAMPLES: &str = "\
@@ -215,7 +216,7 @@ impl Progress {
         if !terminal.is_terminal() {
             return;
         }
-        let line: String = shown::plain(text).chars().take(WIDTH).collect();
+        let line: String = legible(text, &[]).chars().take(WIDTH).collect();
         // A line that cannot be written is missed by nobody.
         let _ = write!(terminal, "\r\x1b[K{line}");
         let _ = terminal.flush();

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::super::client::Place;
 use super::super::table::{BOLD, RED, colour};
 use crate::admin::comparison::view::{AnswerView, ReasonView, VerdictView, VerdictsView};
+use crate::legible::legible;
 
 /// Gaps that are shown one by one.
 const GAPS: usize = 10;
@@ -72,32 +73,17 @@ pub(super) fn reason(reason: &ReasonView) -> String {
     format!("{}: {}", reason.endpoint, reason.text)
 }
 
-/// Text that was in traffic, without what a terminal obeys or what turns its order around.
-pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
-                plain.extend(character.escape_unicode());
-            }
-            other if other.is_control() => plain.extend(other.escape_default()),
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
 fn of_target(text: &mut String, target: &VerdictView, samples: &Samples, styled: bool) {
     let head = format!("{}, run {}, {}", target.target, target.run, basis(target));
-    let _ = writeln!(text, "{}: {}", answer(target.answer, styled), plain(&head));
+    let _ = writeln!(text, "{}: {}", answer(target.answer, styled), legible(&head, &[]));
     for (number, each) in (1..).zip(&target.reasons) {
-        let _ = writeln!(text, "  {number}. {}", plain(&reason(each)));
+        let _ = writeln!(text, "  {number}. {}", legible(&reason(each), &[]));
         for id in &each.samples {
             let _ = writeln!(text, "     {}", samples.page(*id));
         }
     }
     for gap in target.gaps.iter().take(GAPS) {
-        let _ = writeln!(text, "  - {}", plain(&gap.text));
+        let _ = writeln!(text, "  - {}", legible(&gap.text, &[]));
     }
     let more = target.gaps.len().saturating_sub(GAPS);
     if more > 0 {
