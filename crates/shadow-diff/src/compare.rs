@@ -128,6 +128,7 @@ fn decoded(
     if ours == theirs {
         return Ok(Examined::Bytes);
     }
+    let (a, b) = (a.seen(&ours), b.seen(&theirs));
     if a.family != b.family && !(a.family.has_lines() && b.family.has_lines()) {
         let (ours, theirs) = (shown("", a.family, &ours), shown("", b.family, &theirs));
         described(Kind::Type, &ours, &theirs, report);

@@ -73,6 +73,15 @@ impl MediaType {
         Self { family, charset: None }
     }
 
+    /// What `text` is, which is said to be of this type: many send JSON and say that it is a form.
+    pub(crate) fn seen(mut self, text: &[u8]) -> Self {
+        let starts_like_json = matches!(text.trim_ascii_start().first(), Some(b'{' | b'['));
+        if self.family == Family::Form && starts_like_json {
+            self.family = Family::Json;
+        }
+        self
+    }
+
     /// The text in UTF-8, as it is where it is no text or in UTF-8 already. A byte order mark counts
     /// for more than the charset, and is left out. `None` if the bytes are none of that charset, or
     /// nobody knows it.
@@ -261,6 +270,14 @@ mod tests {
         ] {
             assert_eq!(MediaType::guess(body).family, family, "{body:?}");
         }
+    }
+
+    #[test]
+    fn json_that_is_said_to_be_a_form_is_json() {
+        let form = || of("application/x-www-form-urlencoded");
+        assert_eq!(form().seen(b" {\"a\": 1}").family, Family::Json);
+        assert_eq!(form().seen(b"a={}").family, Family::Form);
+        assert_eq!(of("text/plain").seen(b"{}").family, Family::Text);
     }
 
     #[test]

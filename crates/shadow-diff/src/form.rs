@@ -22,7 +22,7 @@ pub(crate) fn to_json(form: &[u8]) -> Vec<u8> {
 }
 
 /// A text without its percent-encoding; what is none stays.
-fn decoded(text: &[u8]) -> Vec<u8> {
+pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {

@@ -258,7 +258,12 @@ impl<'h> Cookie<'h> {
             (name.trim_ascii(), value.strip_prefix(b"=").unwrap_or_default().trim_ascii())
         };
         let mut parts = line.split(|&byte| byte == b';');
-        let (name, value) = halves(parts.next().unwrap_or_default());
+        let cookie = parts.next().unwrap_or_default();
+        let (name, value) = match halves(cookie) {
+            // What has no name is a value, and may be a secret.
+            (value, b"") if !cookie.contains(&b'=') => (&b""[..], value),
+            cookie => cookie,
+        };
         let mut attributes: Vec<_> = parts
             .map(halves)
             .filter(|(name, _)| !name.is_empty())

@@ -53,6 +53,7 @@ mod redact;
 mod report;
 mod response;
 mod rules;
+pub mod shown;
 pub mod significance;
 mod time;
 pub mod verdict;

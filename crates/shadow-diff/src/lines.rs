@@ -1,16 +1,21 @@
 //! Compares texts line by line.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::comparison::{Reason, Side};
 use crate::difference::Kind;
 use crate::path::{Segment, Spot};
+use crate::redact::Redacted;
 use crate::report::Report;
 
 /// The place of any line.
 const LINE: Spot<'static> = Spot::Body(&[Segment::Element]);
 /// Comparisons of two lines, before lines are compared position by position instead.
 const MAX_WORK: usize = 2_000_000;
+/// Bytes of a text in which secrets are looked for that are longer than a line.
+const LOOKED_AT: usize = 256 * 1024;
 
 /// Reports what differs between two texts. The lines of HTML also end before and behind each tag,
 /// and blanks around them mean nothing. How a line ends never does.
@@ -31,64 +36,99 @@ pub(crate) fn compare(
         (None, _) => return Err(Reason::TooComplex(Side::Production)),
         (_, None) => return Err(Reason::TooComplex(Side::Shadow)),
     };
-    report.step(ours.len() + theirs.len());
+    report.step(ours.lines.len() + theirs.lines.len());
     let mut names = HashMap::new();
-    let named_ours = name(&ours, &mut names);
-    let named_theirs = name(&theirs, &mut names);
+    let named_ours = name(&ours.lines, &mut names);
+    let named_theirs = name(&theirs.lines, &mut names);
     // Of several ways that are as short it is the same one, whichever text comes first.
     let edits = report.limits.edits;
-    let found = if ours <= theirs {
+    let found = if ours.lines <= theirs.lines {
         hunks(&named_ours, &named_theirs, edits)
     } else {
         hunks(&named_theirs, &named_ours, edits).into_iter().map(Hunk::turned).collect()
     };
+    let redacted = OnceCell::new();
     for hunk in found {
-        let ours = ours.get(hunk.ours.start..hunk.ours.end).unwrap_or_default();
-        let theirs = theirs.get(hunk.theirs.start..hunk.theirs.end).unwrap_or_default();
-        for at in 0..ours.len().max(theirs.len()) {
+        for at in 0..hunk.ours.len().max(hunk.theirs.len()) {
             if !report.step(1) {
                 return Ok(());
             }
-            pair(ours.get(at).copied(), theirs.get(at).copied(), report);
+            let line = |range: &Range<usize>| Some(range.start + at).filter(|at| *at < range.end);
+            let (p, s) = (line(&hunk.ours), line(&hunk.theirs));
+            let (a, b) =
+                (p.and_then(|at| ours.lines.get(at)), s.and_then(|at| theirs.lines.get(at)));
+            let Some(kind) = differ(a.copied(), b.copied(), report) else { continue };
+            if !report.lists(LINE, kind) {
+                continue;
+            }
+            let (of_production, of_shadow) = redacted.get_or_init(|| {
+                let redacted = |text| Redacted::new(text, LOOKED_AT, report.redact);
+                (redacted(production), redacted(shadow))
+            });
+            let p = p.and_then(|at| ours.shown(at, of_production, report));
+            let s = s.and_then(|at| theirs.shown(at, of_shadow, report));
+            report.push(LINE.place(), kind, p.as_deref(), s.as_deref());
         }
     }
     Ok(())
 }
 
-fn pair(ours: Option<&[u8]>, theirs: Option<&[u8]>, report: &mut Report<'_>) {
+/// In what way two lines differ, unless they do not or that is excused.
+fn differ(ours: Option<&[u8]>, theirs: Option<&[u8]>, report: &mut Report<'_>) -> Option<Kind> {
     match (ours, theirs) {
-        (Some(a), Some(b)) if a == b => {}
+        (Some(a), Some(b)) if a == b => None,
         (Some(a), Some(b)) => {
             report.step((a.len() + b.len()) / 64);
-            if !report.settles(LINE, a, b) {
-                report.add(LINE, Kind::Value, ours, theirs);
-            }
+            (!report.settles(LINE, a, b)).then_some(Kind::Value)
         }
-        _ if report.ignores(LINE) => {}
-        (Some(_), None) => report.add(LINE, Kind::Missing, ours, None),
-        _ => report.add(LINE, Kind::Extra, None, theirs),
+        _ if report.ignores(LINE) => None,
+        (Some(_), None) => Some(Kind::Missing),
+        _ => Some(Kind::Extra),
+    }
+}
+
+/// The lines of a text.
+struct Lines<'t> {
+    lines: Vec<&'t [u8]>,
+    /// Where each of them begins.
+    starts: Vec<usize>,
+}
+
+impl Lines<'_> {
+    /// A line as people are shown it: of a secret that spans several lines none is.
+    fn shown(&self, at: usize, text: &Redacted<'_>, report: &Report<'_>) -> Option<String> {
+        let (line, start) = (self.lines.get(at)?, *self.starts.get(at)?);
+        if start + line.len() <= text.sure {
+            let shown = text.piece(start..start + line.len());
+            return Some(String::from_utf8_lossy(&shown).into_owned());
+        }
+        let line = String::from_utf8_lossy(line);
+        Some(report.redact.shown(&LINE.place(), &line).into_owned())
     }
 }
 
 /// The lines of a text; `None` if there are more than `limit`.
-fn split(text: &[u8], html: bool, limit: usize) -> Option<Vec<&[u8]>> {
-    let mut lines = Vec::new();
+fn split(text: &[u8], html: bool, limit: usize) -> Option<Lines<'_>> {
+    let (mut lines, mut starts) = (Vec::new(), Vec::new());
     let mut rest = text;
     while !rest.is_empty() {
         if lines.len() >= limit {
             return None;
         }
+        let start = text.len() - rest.len();
         let (line, after) = if html { html_piece(rest) } else { plain_line(rest) };
         rest = after;
         if html && line.trim_ascii().is_empty() {
             continue;
         }
+        let blanks = if html { line.len() - line.trim_ascii_start().len() } else { 0 };
+        starts.push(start + blanks);
         lines.push(if html { line.trim_ascii() } else { line });
     }
-    Some(lines)
+    Some(Lines { lines, starts })
 }
 
-fn plain_line(text: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn plain_line(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|&byte| byte == b'\n');
     let (line, rest) = match end.and_then(|end| text.split_at_checked(end)) {
         Some((line, rest)) => (line, rest.get(1..).unwrap_or_default()),
@@ -98,7 +138,7 @@ fn plain_line(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A tag, or what is before the next one or the end of the line.
-fn html_piece(text: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn html_piece(text: &[u8]) -> (&[u8], &[u8]) {
     let mut bytes = text.iter().enumerate().skip(1);
     let end = if text.first() == Some(&b'<') {
         bytes
@@ -123,8 +163,8 @@ fn name<'t>(lines: &[&'t [u8]], names: &mut HashMap<&'t [u8], u32>) -> Vec<u32> 
 /// A part of each text that stands in place of the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Hunk {
-    ours: std::ops::Range<usize>,
-    theirs: std::ops::Range<usize>,
+    ours: Range<usize>,
+    theirs: Range<usize>,
 }
 
 impl Hunk {
@@ -289,7 +329,7 @@ mod tests {
     }
 
     fn shown(a: &str, b: &str, edits: usize) -> Vec<(String, String)> {
-        let slice = |text: &str, range: &std::ops::Range<usize>| text[range.clone()].to_owned();
+        let slice = |text: &str, range: &Range<usize>| text[range.clone()].to_owned();
         let hunks = hunks(&named(a), &named(b), edits);
         hunks.iter().map(|hunk| (slice(a, &hunk.ours), slice(b, &hunk.theirs))).collect()
     }
@@ -340,12 +380,12 @@ mod tests {
 
     #[test]
     fn lines_end_in_any_way() {
-        let lines = |text: &'static str| split(text.as_bytes(), false, 10).unwrap();
+        let lines = |text: &'static str| split(text.as_bytes(), false, 10).unwrap().lines;
         assert_eq!(lines("a\r\nb\n\nc"), [&b"a"[..], b"b", b"", b"c"]);
         assert_eq!(lines("a\n"), lines("a"));
         assert!(split(b"a\nb\nc", false, 2).is_none());
-        let html = split(b"<p class=x>Hi <b>you</b>\n  there</p>\n", true, 20).unwrap();
+        let html = split(b"<p class=x>Hi <b>you</b>\n  there</p>\n", true, 20).unwrap().lines;
         assert_eq!(html, [&b"<p class=x>"[..], b"Hi", b"<b>", b"you", b"</b>", b"there", b"</p>"]);
-        assert_eq!(split(b"a < b < c", true, 20).unwrap(), [&b"a"[..], b"< b", b"< c"]);
+        assert_eq!(split(b"a < b < c", true, 20).unwrap().lines, [&b"a"[..], b"< b", b"< c"]);
     }
 }

@@ -1,6 +1,7 @@
 //! Values as people are shown them: without secrets, and short.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::difference::Place;
 
@@ -9,6 +10,24 @@ use crate::difference::Place;
 pub trait Redact {
     /// What is shown of `value`, which stands at `place`.
     fn shown<'v>(&self, place: &Place, value: &'v str) -> Cow<'v, str>;
+
+    /// Whether all that stands at `place` is hidden, whatever it is.
+    fn hides(&self, place: &Place) -> bool {
+        let _ = place;
+        false
+    }
+
+    /// Where secrets are in a text that is shown piece by piece: in order, and apart from each other.
+    fn secrets(&self, text: &[u8]) -> Vec<Range<usize>> {
+        let _ = text;
+        Vec::new()
+    }
+
+    /// What stands in place of a secret.
+    fn instead(&self, secret: &[u8]) -> String {
+        let _ = secret;
+        "[hidden]".to_owned()
+    }
 }
 
 /// Hides nothing.
@@ -18,6 +37,52 @@ pub struct ShowAll;
 impl Redact for ShowAll {
     fn shown<'v>(&self, _: &Place, value: &'v str) -> Cow<'v, str> {
         Cow::Borrowed(value)
+    }
+}
+
+/// Bytes before the end of what is looked at that are not shown: a secret may go on behind it.
+const MARGIN: usize = 4 * 1024;
+
+/// A text of which the secrets are known, so that it can be shown piece by piece.
+pub(crate) struct Redacted<'t> {
+    /// What was looked at of it.
+    pub(crate) text: &'t [u8],
+    /// So many bytes of it may be shown.
+    pub(crate) sure: usize,
+    /// There is more of it.
+    pub(crate) cut: bool,
+    secrets: Vec<(Range<usize>, String)>,
+}
+
+impl<'t> Redacted<'t> {
+    /// Looks at the first `limit` bytes.
+    pub(crate) fn new(text: &'t [u8], limit: usize, redact: &dyn Redact) -> Self {
+        let cut = text.len() > limit;
+        let text = text.get(..limit).unwrap_or(text);
+        let sure = if cut { limit.saturating_sub(MARGIN) } else { text.len() };
+        let instead = |range: Range<usize>| {
+            let instead = redact.instead(text.get(range.clone()).unwrap_or_default());
+            (range, instead)
+        };
+        let secrets = redact.secrets(text).into_iter().map(instead).collect();
+        Self { text, sure, cut, secrets }
+    }
+
+    /// A piece, with something else in place of the secrets in it.
+    pub(crate) fn piece(&self, piece: Range<usize>) -> Vec<u8> {
+        let mut output = Vec::with_capacity(piece.len());
+        let mut at = piece.start;
+        let first = self.secrets.partition_point(|(secret, _)| secret.end <= piece.start);
+        for (secret, instead) in self.secrets.get(first..).unwrap_or_default() {
+            if secret.start >= piece.end {
+                break;
+            }
+            output.extend_from_slice(self.text.get(at..secret.start).unwrap_or_default());
+            output.extend_from_slice(instead.as_bytes());
+            at = secret.end;
+        }
+        output.extend_from_slice(self.text.get(at..piece.end).unwrap_or_default());
+        output
     }
 }
 

@@ -3,10 +3,13 @@
 mod compare;
 mod number;
 mod parse;
+mod pretty;
 mod show;
 
 pub(crate) use compare::compare;
 pub(crate) use parse::{Document, Unreadable};
+pub(crate) use pretty::{closed, pretty};
+pub(crate) use show::show;
 
 /// Appends `text` as a JSON string.
 pub(crate) fn quote(text: &[u8], output: &mut Vec<u8>) {

@@ -10,7 +10,7 @@ use super::quote;
 
 /// The value with this number, which stands at `path`. A container is shown up to `limit` bytes, then
 /// told how much is in it.
-pub(super) fn show(
+pub(crate) fn show(
     document: &Document<'_>,
     number: usize,
     path: &[Segment<'_>],

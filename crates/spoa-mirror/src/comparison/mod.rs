@@ -12,14 +12,17 @@ pub mod ledger;
 mod memory;
 pub mod pairing;
 mod recording;
-mod redaction;
+pub mod redaction;
 pub mod sample;
+mod secrets;
 
 pub use comparing::{Comparing, Judged, Outcomes, Standing};
 pub use half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject, Turn};
 pub use intake::{Intake, Opened, Taken, Ticket};
 pub use pairing::{Counts, Of, Pair, Pairing};
 pub use recording::Recording;
+pub use redaction::Redaction;
+pub use sample::Sample;
 
 /// What is there besides the halves, in bytes: places in the channel, and the ids of requests whose answers
 /// are awaited.

@@ -205,7 +205,7 @@ impl Hide {
 
 /// Names and what they stand for, found in any case and with or without `_` and `-`.
 #[derive(Debug)]
-pub(super) struct Names<T> {
+pub(crate) struct Names<T> {
     /// By length, without what does not count.
     by_length: Vec<Vec<(Vec<u8>, T)>>,
 }
@@ -218,7 +218,7 @@ impl<T> Default for Names<T> {
 
 impl<T> Names<T> {
     /// Takes a name in; of two equal ones the first stays.
-    pub(super) fn insert(&mut self, name: &str, value: T) {
+    pub(crate) fn insert(&mut self, name: &str, value: T) {
         let letters: Vec<u8> = letters(name.as_bytes()).collect();
         if self.by_length.len() <= letters.len() {
             self.by_length.resize_with(letters.len() + 1, Vec::new);
@@ -234,7 +234,7 @@ impl<T> Names<T> {
         self.by_length.is_empty()
     }
 
-    pub(super) fn find(&self, name: &[u8]) -> Option<&T> {
+    pub(crate) fn find(&self, name: &[u8]) -> Option<&T> {
         let bucket = self.by_length.get(letters(name).count())?;
         let found = bucket.iter().find(|(known, _)| letters(name).eq(known.iter().copied()))?;
         Some(&found.1)
@@ -242,7 +242,7 @@ impl<T> Names<T> {
 
     /// Finds the name of a parameter, percent-encoded or not; `user[password]` and `user.password`
     /// are found by each of their parts too.
-    pub(super) fn find_parameter(&self, name: &[u8]) -> Option<&T> {
+    pub(crate) fn find_parameter(&self, name: &[u8]) -> Option<&T> {
         if self.is_empty() {
             return None;
         }
