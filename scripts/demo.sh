@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Shows spoa-mirror at work: installs what is missing, builds it, and starts HAProxy, production, two targets
-# with rules of their own and the agent with its configuration file, on free local ports. Runs until Ctrl-C.
+# Shows spoa-mirror at work: installs what is missing, builds it, and starts all of it with HAProxy on free
+# local ports. First requests beside their copies at two targets with rules of their own; then the second
+# version of a little shop against its first, under steady traffic: its verdict, after half a minute, and a
+# page that shows how it comes about, until Ctrl-C.
 #
-#   scripts/demo.sh [--once] [other arguments of `spoa-mirror demo`]
+#   scripts/demo.sh [--once] [--candidate good] [other arguments of `spoa-mirror demo`]
 #
-#   --once   send the traffic once; exit code 0 only if each target got the copies that it should
+#   --once            end with the verdict; exit code 0 only if each target got the copies that it should,
+#                     and the verdict names what is wrong with the second version and nothing else
+#   --candidate good  a second version with nothing wrong: it passes
 #
 # HAProxy: the one given by --haproxy, or found on PATH or in sbin; otherwise a copy is fetched from
 # Debian's packages into the user's cache, nothing being installed or started on this machine.
@@ -12,8 +16,8 @@ set -euo pipefail
 # shellcheck source=scripts/prerequisites.sh
 source "$(dirname "${BASH_SOURCE[0]}")/prerequisites.sh"
 
-# Nothing optimised and no debug information: a third of the time that the tests' build takes. The demo sends a
-# request now and then; it measures nothing.
+# Nothing optimised and no debug information: a third of the time that the tests' build takes. Some hundred
+# requests a second are few even so.
 QUICK_BUILD=(--config 'profile.dev.debug=false' --config 'profile.dev.package."*".debug=false' --config 'profile.dev.package."*".opt-level=0')
 
 main() {

@@ -1,12 +1,12 @@
 //! The documentation says what is: the flags it lists are the program's, its configuration works with
-//! every HAProxy, its demonstration is the real one.
+//! every HAProxy.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use spoa_mirror::policy::redact::{DEFAULT_HEADERS, DEFAULT_NAMES, DEFAULT_TEXT};
-use testbed::agent::{Agent, Signal};
+use testbed::agent::Agent;
 use testbed::backend::Recorder;
 use testbed::client;
 use testbed::haproxy::{Haproxy, Version};
@@ -160,20 +160,6 @@ fn the_readmes_configuration_mirrors_with_every_haproxy() {
     }
 }
 
-/// What the demonstration says when all went well: all went to one target, the sample to the other.
-const COPIED: &str = "3 of 3 requests were copied to shadow, 2 of the 2 in its sample to canary.";
-
-#[test]
-fn the_demonstration_copies_every_request() {
-    for version in [Version::V2_6, Version::V3_4] {
-        let haproxy = version.executable();
-        let shown = run(&["demo", "--once", "--haproxy", haproxy.to_str().unwrap()]);
-        let output = text(&shown.stdout);
-        assert!(shown.status.success(), "{version:?}: {output}{}", text(&shown.stderr));
-        assert!(output.contains(COPIED), "{output}");
-    }
-}
-
 /// The README's configuration file loads, and nothing about it is doubtful.
 #[test]
 fn the_readmes_configuration_file_is_right() {
@@ -188,69 +174,6 @@ fn the_readmes_configuration_file_is_right() {
         Err(report) => report,
     };
     assert!(report.is_empty(), "{}", report.text(false));
-}
-
-/// How many processes have this among their arguments.
-fn processes_with(argument: &str) -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let arguments = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    arguments.filter(|line| text(line).split('\0').any(|word| word == argument)).count()
-}
-
-#[test]
-fn the_demonstration_ends_with_its_processes_when_interrupted() {
-    let haproxy = Version::V2_6.executable();
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let mut demo = Agent::start(PROGRAM, ["demo", "--haproxy", haproxy.to_str().unwrap()]);
-        let line = demo.wait_line(LIMIT, |line| line.starts_with("HAProxy "));
-        let config = line.split_once("-f ").unwrap().1.split_once(" (").unwrap().0.to_owned();
-        demo.wait_line(LIMIT, |line| line.starts_with("   canary received"));
-        assert_eq!(processes_with(&config), 1);
-        demo.signal(signal);
-        assert!(demo.wait_exit(LIMIT).success());
-        assert!(demo.output().all().iter().any(|line| line.contains(" were copied to shadow, ")));
-        assert_eq!(processes_with(&config), 0, "HAProxy stayed");
-        assert!(!std::path::Path::new(&config).exists(), "{config} stayed");
-    }
-}
-
-#[test]
-fn the_demonstration_goes_without_haproxy_when_told_to() {
-    let shown = run(&["demo", "--once", "--no-haproxy"]);
-    assert!(shown.status.success(), "{}", text(&shown.stderr));
-    assert!(text(&shown.stdout).contains(COPIED));
-}
-
-#[test]
-fn the_demonstration_fails_when_haproxy_does_not_run() {
-    let shown = run(&["demo", "--once", "--haproxy", "/bin/false"]);
-    assert_eq!(shown.status.code(), Some(1));
-    assert!(text(&shown.stderr).contains("HAProxy"), "{}", text(&shown.stderr));
-}
-
-/// Lines of the demonstration's output that are the same each time.
-fn stable(output: &str) -> Vec<&str> {
-    let shown =
-        |line: &&str| line.starts_with("   ") || line.contains(" + ") || line.contains(" - ");
-    output.lines().filter(shown).filter(|line| !line.contains("HAProxy version")).collect()
-}
-
-/// Ports, and the number of connections that HAProxy chose to make, are others each time.
-fn without_numbers(line: &str) -> String {
-    let counts = line.contains("127.0.0.1:") || line.contains("spop: connections");
-    line.chars().filter(|c| !(counts && c.is_ascii_digit())).collect()
-}
-
-#[test]
-fn the_readme_shows_the_demonstrations_real_output() {
-    let haproxy = Version::V2_6.executable();
-    let shown = run(&["demo", "--once", "--haproxy", haproxy.to_str().unwrap()]);
-    let output = text(&shown.stdout);
-    let documented = README.split("<!-- demo-output -->").nth(1).unwrap();
-    let documented = documented.split("```").nth(1).unwrap();
-    let real: Vec<_> = stable(&output).into_iter().map(without_numbers).collect();
-    let told: Vec<_> = stable(documented).into_iter().map(without_numbers).collect();
-    assert_eq!(real, told);
 }
 
 #[test]

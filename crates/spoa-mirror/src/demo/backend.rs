@@ -1,4 +1,4 @@
-//! A backend: answers every request with 200 and tells what it received.
+//! Backends. This one answers every request with 200 and tells what it received.
 
 use std::net::SocketAddr;
 
@@ -38,7 +38,7 @@ impl Received {
         self.header(ID_HEADER) == Some(id)
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.lines.iter().skip(1).find_map(|line| {
             let (candidate, value) = line.split_once(':')?;
             candidate.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -64,12 +64,7 @@ impl Backend {
 /// Serves one connection; whatever is wrong with it ends it.
 async fn serve(mut stream: TcpStream, name: &'static str, tell: mpsc::Sender<Received>) {
     let mut bytes = Vec::new();
-    loop {
-        let Some((head, length)) = read_request(&mut stream, &mut bytes).await else { return };
-        let rest = bytes.split_off(length);
-        let request = std::mem::replace(&mut bytes, rest);
-        let (head, body) = request.split_at(head);
-        let received = Received::parse(head.trim_ascii_end(), body);
+    while let Some(received) = read_request(&mut stream, &mut bytes).await {
         if tell.send(received).await.is_err() {
             return;
         }
@@ -80,15 +75,18 @@ async fn serve(mut stream: TcpStream, name: &'static str, tell: mpsc::Sender<Rec
     }
 }
 
-/// Reads until a request is whole; gives the length of its head and of all of it.
-async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<(usize, usize)> {
+/// Reads until a request is whole; `None` when there will be none.
+pub(super) async fn read_request(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<Received> {
     loop {
         if let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") {
             let head = end + 4;
             let received = Received::parse(&bytes[..end], b"");
             let body = received.header("content-length").unwrap_or("0").parse::<usize>().ok()?;
             if body <= MAX_REQUEST && bytes.len() >= head + body {
-                return Some((head, head + body));
+                let rest = bytes.split_off(head + body);
+                let request = std::mem::replace(bytes, rest);
+                let (head, body) = request.split_at(head);
+                return Some(Received::parse(head.trim_ascii_end(), body));
             }
         }
         if bytes.len() > MAX_REQUEST || stream.read_buf(bytes).await.ok()? == 0 {

@@ -1,29 +1,32 @@
-//! `spoa-mirror demo`: HAProxy, production, two targets and the agent on this machine, some traffic,
-//! and each request beside its copies.
+//! `spoa-mirror demo`: the agent at work on this machine, in two halves. First each request beside its
+//! copies; then a candidate's answers against production's, until there is a verdict.
 //!
 //! The agent is this same program with a configuration file that a user could write; HAProxy is a
-//! real one with the configuration of its traffic mirroring guide.
+//! real one with a configuration of the documentation.
 
 mod backend;
 mod children;
+mod comparing;
 mod haproxy;
+mod load;
+mod mirroring;
+mod planted;
+mod shop;
 mod show;
+mod spop;
 mod traffic;
 
-use std::fmt;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::LocalSet;
 use tokio::time::{sleep, timeout};
 
-use backend::{Backend, Received};
-use children::{Agent, Scratch};
-use haproxy::Haproxy;
-use traffic::{Client, SAMPLES, Sample};
+use planted::Candidate;
 
 /// How to show it.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,24 +37,28 @@ pub struct DemoArgs {
     /// Use no HAProxy: a built-in SPOP client hands the requests to the agent
     #[arg(long)]
     no_haproxy: bool,
-    /// Send each kind of request once, then end; the exit code is 0 if each target got its copies
+    /// What is compared with production
+    #[arg(long, value_name = "KIND", default_value = "bad")]
+    candidate: Candidate,
+    /// End with the verdict; the exit code is 0 if each target got its copies, and the verdict names what was
+    /// planted in the candidate and nothing else
     #[arg(long)]
     once: bool,
 }
 
-/// A request must arrive at production, and its copy at the shadow, in this time.
+/// Something must begin, or arrive, in this time.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two requests, so that a person can read along.
-const PAUSE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Shows it; the exit code is 0 if each target got the copies that it should.
+/// Shows it; the exit code is 0 if all was as it should be.
 #[must_use]
 pub fn main(arguments: &DemoArgs) -> ExitCode {
     let shown = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())
-        .and_then(|runtime| runtime.block_on(demo(arguments)));
+        .and_then(|runtime| LocalSet::new().block_on(&runtime, demo(arguments)));
     match shown {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(crate::EXIT_FAILURE),
@@ -68,213 +75,39 @@ async fn demo(arguments: &DemoArgs) -> Result<bool, String> {
     } else {
         Some(haproxy::find(arguments.haproxy.as_deref())?)
     };
-    let scratch = Scratch::new()?;
-    let mut production = Backend::start("production").await?;
-    let mut targets = Targets {
-        shadow: Backend::start("shadow").await?,
-        canary: Backend::start("canary").await?,
-    };
-    let port = free_port()?;
-    let config = targets.configuration(port);
-    let agent = Agent::start(&scratch.write("spoa-mirror.toml", &config)?)?;
-    show::line(&format!("production  http://{}", production.address));
-    show::line(&format!("agent       {}", agent.command));
-    show::line("");
-    config.lines().for_each(|line| show::line(format!("    {line}").trim_end()));
-    show::line("");
-    reachable(([127, 0, 0, 1], port).into(), "the agent").await?;
-    let mut haproxy = None;
-    let mut client = match binary {
-        Some(binary) => {
-            let started = Haproxy::start(&binary, &scratch, production.address, port).await?;
-            show::line(&format!("HAProxy     {} ({})", started.command, started.version));
-            let address = started.frontend;
-            reachable(address, "HAProxy").await.map_err(|message| started.explain(&message))?;
-            haproxy = Some(started);
-            Client::ThroughHaproxy(address)
-        }
-        None => {
-            show::line("HAProxy     none: a built-in SPOP client hands the requests to the agent");
-            Client::spop(port).await?
-        }
-    };
-    let mut tally = Round::default();
-    let interrupted = interrupted()?;
-    tokio::pin!(interrupted);
-    'rounds: loop {
-        for sample in SAMPLES {
-            let number = tally.sent + 1;
-            tokio::select! {
-                round = show_one(number, sample, &mut client, &mut production, &mut targets) => {
-                    tally.count(sample, round?);
-                }
-                () = &mut interrupted => break 'rounds,
-            }
-            if !arguments.once {
-                tokio::select! {
-                    () = sleep(PAUSE) => {}
-                    () = &mut interrupted => break 'rounds,
-                }
-            }
-        }
-        if arguments.once {
-            break;
-        }
+    let binary = binary.as_deref();
+    let mut interrupts = Interrupts::new()?;
+    let pause = if arguments.once { Duration::ZERO } else { PAUSE };
+    let copies = mirroring::show(binary, pause, &mut interrupts).await?;
+    if copies.is_interrupted {
+        return Ok(copies.is_right);
     }
-    drop(client);
-    drop(haproxy);
-    show::line("");
-    show::line("The agent's counters:");
-    for line in agent.end()? {
-        show::line(&format!("  {line}"));
-    }
-    // What it was not to get would be here by now.
-    tally.astray = targets.canary.received.try_recv().is_ok();
-    show::line(&tally.to_string());
-    Ok(tally.is_right())
+    let DemoArgs { candidate, once, .. } = *arguments;
+    let is_right = comparing::show(binary, candidate, once, &mut interrupts).await?;
+    Ok(copies.is_right && is_right)
 }
 
-/// Where copies go.
-struct Targets {
-    /// Gets everything as it is.
-    shadow: Backend,
-    /// Gets what some users do, without what makes them recognisable.
-    canary: Backend,
+/// Signals that end the demonstration: its processes must not stay behind.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
 }
 
-impl Targets {
-    fn configuration(&self, port: u16) -> String {
-        let (shadow, canary) = (self.shadow.address, self.canary.address);
-        format!(
-            "\
-[agent]
-listen = [\"127.0.0.1:{port}\"]
-
-[log]
-copies = \"none\"
-interval = \"1h\"
-
-[[target]]                      # everything, as it is
-name = \"shadow\"
-url = \"http://{shadow}\"
-
-[[target]]                      # half of the sessions, and no credentials
-name = \"canary\"
-url = \"http://{canary}\"
-sample = {{ percent = 50, by = \"cookie:session\", without-key = \"skip\" }}
-authorization = \"remove\"
-cookies = \"remove\"
-headers = {{ set = {{ x-env = \"canary\" }} }}
-"
-        )
+impl Interrupts {
+    fn new() -> Result<Self, String> {
+        let failed = |error: io::Error| format!("no signals: {error}");
+        let interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        Ok(Self { interrupt, terminate })
     }
-}
 
-/// Ready once somebody ends the demonstration: its processes must not stay behind.
-fn interrupted() -> Result<impl Future<Output = ()>, String> {
-    let failed = |error: io::Error| format!("no signals: {error}");
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    Ok(async move {
+    /// Waits for one.
+    async fn next(&mut self) {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
-    })
-}
-
-/// What was sent and what arrived.
-#[derive(Default)]
-struct Round {
-    sent: u32,
-    copied: u32,
-    /// Requests of sessions that are in canary's sample.
-    sampled: u32,
-    sampled_copied: u32,
-    /// Whether canary got something else.
-    astray: bool,
-}
-
-/// Which targets a copy arrived at.
-#[derive(Clone, Copy)]
-struct Arrived {
-    shadow: bool,
-    canary: bool,
-}
-
-impl Round {
-    fn count(&mut self, sample: &Sample, arrived: Arrived) {
-        self.sent += 1;
-        self.copied += u32::from(arrived.shadow);
-        self.sampled += u32::from(sample.canary);
-        self.sampled_copied += u32::from(arrived.canary);
     }
-
-    fn is_right(&self) -> bool {
-        self.sent > 0
-            && self.copied == self.sent
-            && self.sampled_copied == self.sampled
-            && !self.astray
-    }
-}
-
-impl fmt::Display for Round {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} of {} requests were copied to shadow, {} of the {} in its sample to canary.",
-            self.copied, self.sent, self.sampled_copied, self.sampled
-        )?;
-        if self.astray { f.write_str(" Canary got others, too.") } else { Ok(()) }
-    }
-}
-
-/// Sends one request and shows it beside its copies; which of them there are.
-async fn show_one(
-    number: u32,
-    sample: &Sample,
-    client: &mut Client,
-    production: &mut Backend,
-    targets: &mut Targets,
-) -> Result<Arrived, String> {
-    let id = format!("demo-{number}");
-    let (answer, seen) = match client {
-        Client::ThroughHaproxy(address) => {
-            let status = traffic::send(*address, sample, &id).await?;
-            let seen = arrived(production, &id)
-                .await
-                .ok_or_else(|| format!("production did not receive request {id}"))?;
-            (format!("the client got {status}"), seen)
-        }
-        Client::Spop(spop) => {
-            let seen = spop.notify(sample, &id).await?;
-            ("acknowledged".to_owned(), seen)
-        }
-    };
-    let copy = arrived(&mut targets.shadow, &id).await;
-    show::pair(number, sample.title, &answer, &seen, copy.as_ref());
-    let second = if sample.canary { arrived(&mut targets.canary, &id).await } else { None };
-    match &second {
-        Some(copy) => show::difference("canary", &seen, copy),
-        None if sample.canary => show::line("   NO COPY ARRIVED AT canary"),
-        None => show::line("   canary: not in its sample"),
-    }
-    Ok(Arrived { shadow: copy.is_some(), canary: second.is_some() })
-}
-
-/// The request with this id at a backend.
-async fn arrived(backend: &mut Backend, id: &str) -> Option<Received> {
-    timeout(PATIENCE, async {
-        loop {
-            let received = backend.received.recv().await?;
-            if received.has_id(id) {
-                return Some(received);
-            }
-        }
-    })
-    .await
-    .ok()
-    .flatten()
 }
 
 /// Waits until somebody listens.

@@ -1,4 +1,4 @@
-//! Shows a request beside its copies.
+//! What a person sees: lines, files, a request beside its copies.
 
 use std::io::{self, Write as _};
 
@@ -10,6 +10,13 @@ const SIDE: usize = 44;
 /// Prints a line. A reader that went away is no reason to stop.
 pub(super) fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Prints what is in a file.
+pub(super) fn file(text: &str) {
+    line("");
+    text.lines().for_each(|written| line(format!("    {written}").trim_end()));
+    line("");
 }
 
 /// Prints a request and its copy, line by line; what stands on one side only is marked.

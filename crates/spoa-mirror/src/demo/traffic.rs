@@ -1,20 +1,18 @@
-//! The requests of the demonstration, and who sends them: a client through HAProxy, or HAProxy's
-//! side of SPOP without HAProxy.
+//! The requests that are shown beside their copies, and who sends them: a client through HAProxy, or
+//! HAProxy's side of SPOP without HAProxy.
 
 use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{Method, Request};
-use spop_proto::{
-    Capabilities, Client as Protocol, ClientEvent, Hello, Value, encode_header_block,
-    encode_message,
-};
+use spop_proto::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::backend::{ID_HEADER, Received};
+use super::spop::{Spop, header_block};
 
-/// A request of the demonstration.
+/// A request.
 pub(super) struct Sample {
     pub(super) title: &'static str,
     method: &'static str,
@@ -136,89 +134,26 @@ async fn send_http2(address: SocketAddr, sample: &Sample, id: &str) -> Result<u1
     Ok(response.await?.status().as_u16())
 }
 
-/// HAProxy's side of SPOP.
-pub(super) struct Spop {
-    stream: TcpStream,
-    protocol: Protocol,
-    input: Vec<u8>,
-    stream_id: u64,
-}
-
-/// What HAProxy offers by default.
-const FRAME_SIZE: u32 = 16380;
-
-impl Spop {
-    async fn connect(port: u16) -> Result<Self, String> {
-        let connected = async {
-            let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-            let protocol = Protocol::new(FRAME_SIZE);
-            let mut hello = Vec::new();
-            protocol.hello(
-                &Hello {
-                    versions: spop_proto::VERSION.as_bytes(),
-                    max_frame_size: FRAME_SIZE,
-                    capabilities: Capabilities { pipelining: true, ..Capabilities::default() },
-                    engine_id: Some(b"demo"),
-                    healthcheck: false,
-                },
-                &mut hello,
-            );
-            stream.write_all(&hello).await?;
-            let mut spop = Self { stream, protocol, input: Vec::new(), stream_id: 0 };
-            spop.answered().await?;
-            Ok::<_, Failed>(spop)
-        };
-        connected.await.map_err(|error| format!("the agent did not answer HELLO: {error}"))
-    }
-
-    /// Hands a request over as HAProxy would; gives it as production would have got it.
-    pub(super) async fn notify(&mut self, sample: &Sample, id: &str) -> Result<Received, String> {
-        let url = if sample.http2 {
-            format!("https://{HOST}{}", sample.target)
-        } else {
-            sample.target.to_owned()
-        };
-        let mut block = Vec::new();
-        let pairs = std::iter::once(("host", HOST)).chain(headers(sample, id));
-        encode_header_block(pairs.map(|(n, v)| (n.as_bytes(), v.as_bytes())), &mut block);
-        let mut payload = Vec::new();
-        encode_message(
-            b"mirror",
-            &[
-                (b"arg_method", Value::String(sample.method.as_bytes())),
-                (b"arg_path", Value::String(url.as_bytes())),
-                (b"arg_ver", Value::String(if sample.http2 { b"2.0" } else { b"1.1" })),
-                (b"arg_hdrs", Value::Binary(&block)),
-                (b"arg_body", Value::Binary(sample.body.as_bytes())),
-            ],
-            &mut payload,
-        );
-        self.stream_id += 1;
-        let mut frame = Vec::new();
-        let notified = async {
-            self.protocol.notify(self.stream_id, 1, &payload, &mut frame)?;
-            self.stream.write_all(&frame).await?;
-            self.answered().await
-        };
-        notified.await.map_err(|error| format!("the agent did not acknowledge: {error}"))?;
-        let head = http1(sample, id);
-        let head = head.split("\r\n\r\n").next().unwrap_or_default();
-        Ok(Received::parse(head.as_bytes(), sample.body.as_bytes()))
-    }
-
-    /// Waits for the agent's next frame.
-    async fn answered(&mut self) -> Result<(), Failed> {
-        loop {
-            if let Some((taken, event)) = self.protocol.receive(&self.input)? {
-                if let Some(ClientEvent::Disconnected(disconnect)) = &event {
-                    return Err(disconnect.status.text().into());
-                }
-                self.input.drain(..taken);
-                return Ok(());
-            }
-            if self.stream.read_buf(&mut self.input).await? == 0 {
-                return Err("the agent closed the connection".into());
-            }
-        }
-    }
+/// Hands a request over as HAProxy would; gives it as production would have got it.
+pub(super) async fn notify(spop: &mut Spop, sample: &Sample, id: &str) -> Result<Received, String> {
+    let url = if sample.http2 {
+        format!("https://{HOST}{}", sample.target)
+    } else {
+        sample.target.to_owned()
+    };
+    let block = header_block(std::iter::once(("host", HOST)).chain(headers(sample, id)));
+    spop.notify(
+        "mirror",
+        &[
+            (b"arg_method", Value::String(sample.method.as_bytes())),
+            (b"arg_path", Value::String(url.as_bytes())),
+            (b"arg_ver", Value::String(if sample.http2 { b"2.0" } else { b"1.1" })),
+            (b"arg_hdrs", Value::Binary(&block)),
+            (b"arg_body", Value::Binary(sample.body.as_bytes())),
+        ],
+    )
+    .await?;
+    let head = http1(sample, id);
+    let head = head.split("\r\n\r\n").next().unwrap_or_default();
+    Ok(Received::parse(head.as_bytes(), sample.body.as_bytes()))
 }

@@ -15,8 +15,9 @@ use clap::Args;
 use http::Method;
 
 use crate::admin::view::StatusView;
-use client::{Client, Place};
+pub(crate) use client::{Client, Place};
 pub use verdict::{VerdictArgs, verdict};
+pub(crate) use verdict::{text as verdict_text, word as verdict_word};
 
 const STATUS_EXAMPLES: &str = "\
 Examples:

@@ -16,7 +16,7 @@ use clap::Args;
 use http::Method;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::client::{Client, Failure};
+use super::client::{Client, Failure, Place};
 use super::{Remote, block_on, encoded, print, styled, unreadable};
 use crate::admin::comparison::view::{AnswerView, VerdictView, VerdictsView};
 use crate::config::parse_time;
@@ -92,6 +92,16 @@ pub fn verdict(arguments: VerdictArgs) -> ExitCode {
         }
     };
     ExitCode::from(code)
+}
+
+/// A verdict as it is told to a person.
+pub(crate) fn text(view: &VerdictsView, place: &Place) -> String {
+    shown::text(view, &Samples::at(place), styled())
+}
+
+/// An answer in words.
+pub(crate) fn word(answer: AnswerView) -> &'static str {
+    shown::words(answer)
 }
 
 async fn tell(arguments: VerdictArgs) -> Result<AnswerView, String> {
