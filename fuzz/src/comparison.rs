@@ -11,7 +11,7 @@ use shadow_diff::{
 /// What ends production's body in an input: the control character that separates groups.
 const SEPARATOR: u8 = 0x1d;
 
-type Headers<'h> = Vec<(&'h [u8], &'h [u8])>;
+pub(crate) type Headers<'h> = Vec<(&'h [u8], &'h [u8])>;
 
 /// `data` as the bodies of two responses. The first byte chooses their type and coding, whether there
 /// are rules, and whether the lines of the bodies are headers too. The rest is also a rule's place.
@@ -88,7 +88,7 @@ fn turned(kind: Kind) -> Kind {
     }
 }
 
-fn headers(choice: u8, body: &[u8]) -> Headers<'_> {
+pub(crate) fn headers(choice: u8, body: &[u8]) -> Headers<'_> {
     const TYPES: [&[u8]; 8] = [
         b"application/json",
         b"application/x-ndjson",

@@ -5,8 +5,12 @@
 #[allow(dead_code)] // the tests of spop-proto use the rest
 mod agent;
 mod comparison;
+mod endpoint;
+mod shown;
 
 pub use comparison::comparison;
+pub use endpoint::endpoint;
+pub use shown::shown;
 
 use std::sync::OnceLock;
 
@@ -303,6 +307,8 @@ mod tests {
             ("json_body", super::json_body),
             ("configuration", super::configuration),
             ("comparison", super::comparison),
+            ("shown", super::shown),
+            ("endpoint", super::endpoint),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
             let mut seeds = 0;

@@ -37,16 +37,7 @@ pub(crate) fn compare(
         (_, None) => return Err(Reason::TooComplex(Side::Shadow)),
     };
     report.step(ours.lines.len() + theirs.lines.len());
-    let mut names = HashMap::new();
-    let named_ours = name(&ours.lines, &mut names);
-    let named_theirs = name(&theirs.lines, &mut names);
-    // Of several ways that are as short it is the same one, whichever text comes first.
-    let edits = report.limits.edits;
-    let found = if ours.lines <= theirs.lines {
-        hunks(&named_ours, &named_theirs, edits)
-    } else {
-        hunks(&named_theirs, &named_ours, edits).into_iter().map(Hunk::turned).collect()
-    };
+    let found = differing(&ours.lines, &theirs.lines, report.limits.edits);
     let redacted = OnceCell::new();
     for hunk in found {
         for at in 0..hunk.ours.len().max(hunk.theirs.len()) {
@@ -71,6 +62,18 @@ pub(crate) fn compare(
         }
     }
     Ok(())
+}
+
+/// The parts that differ, in order. Of several ways that are as short it is the same one, whichever text
+/// comes first.
+pub(crate) fn differing(ours: &[&[u8]], theirs: &[&[u8]], edits: usize) -> Vec<Hunk> {
+    let mut names = HashMap::new();
+    let (named_ours, named_theirs) = (name(ours, &mut names), name(theirs, &mut names));
+    if ours <= theirs {
+        hunks(&named_ours, &named_theirs, edits)
+    } else {
+        hunks(&named_theirs, &named_ours, edits).into_iter().map(Hunk::turned).collect()
+    }
 }
 
 /// In what way two lines differ, unless they do not or that is excused.
@@ -162,9 +165,9 @@ fn name<'t>(lines: &[&'t [u8]], names: &mut HashMap<&'t [u8], u32>) -> Vec<u32> 
 
 /// A part of each text that stands in place of the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Hunk {
-    ours: Range<usize>,
-    theirs: Range<usize>,
+pub(crate) struct Hunk {
+    pub(crate) ours: Range<usize>,
+    pub(crate) theirs: Range<usize>,
 }
 
 impl Hunk {

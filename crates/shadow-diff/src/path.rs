@@ -31,7 +31,15 @@ impl Spot<'_> {
     pub(crate) fn place(self) -> Place {
         match self {
             Self::Header(name) => Place::Header(name.into()),
-            Self::Body(path) => Place::Body(write(path).into()),
+            Self::Body(path) => Place::Body(write(path, false).into()),
+        }
+    }
+
+    /// The place with the keys of maps in it: what is hidden by its name is so in a map too.
+    pub(crate) fn with_keys(self) -> Place {
+        match self {
+            Self::Header(name) => Place::Header(name.into()),
+            Self::Body(path) => Place::Body(write(path, true).into()),
         }
     }
 
@@ -47,13 +55,15 @@ impl Spot<'_> {
     }
 }
 
-fn write(path: &[Segment<'_>]) -> String {
+fn write(path: &[Segment<'_>], with_keys: bool) -> String {
     let mut output = String::from("$");
     for segment in path {
         match segment {
             Segment::Element => output.push_str("[]"),
-            Segment::Entry(_) => output.push_str("{}"),
-            Segment::Member(name) => write_name(&String::from_utf8_lossy(name), &mut output),
+            Segment::Entry(_) if !with_keys => output.push_str("{}"),
+            Segment::Entry(name) | Segment::Member(name) => {
+                write_name(&String::from_utf8_lossy(name), &mut output);
+            }
         }
     }
     output
@@ -99,8 +109,10 @@ mod tests {
         ] {
             assert_eq!(Spot::Body(&path).place(), Place::Body(text.into()));
         }
+        let entry = [Segment::Entry(b"17"[..].into())];
+        assert_eq!(Spot::Body(&entry).with_keys(), Place::Body("$.17".into()));
         let long = "x".repeat(1000);
         let path = [Segment::Member(Cow::Borrowed(long.as_bytes()))];
-        assert_eq!(write(&path), format!("$[\"{}\u{2026}\"]", "x".repeat(64)));
+        assert_eq!(write(&path, false), format!("$[\"{}\u{2026}\"]", "x".repeat(64)));
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::difference::Place;
 
 /// Hides what people must not see. Asked for each value, whole, before it is shortened; an object or
-/// array is shown member by member, each with its own place.
+/// array is shown member by member, each with its own place, in which the keys of maps stand too.
 pub trait Redact {
     /// What is shown of `value`, which stands at `place`.
     fn shown<'v>(&self, place: &Place, value: &'v str) -> Cow<'v, str>;

@@ -141,8 +141,9 @@ impl<'c> Report<'c> {
         let (place, redact) = (spot.place(), self.redact);
         let production = production.map(String::from_utf8_lossy);
         let shadow = shadow.map(String::from_utf8_lossy);
-        let production = production.as_deref().map(|value| redact.shown(&place, value));
-        let shadow = shadow.as_deref().map(|value| redact.shown(&place, value));
+        let exact = spot.with_keys();
+        let production = production.as_deref().map(|value| redact.shown(&exact, value));
+        let shadow = shadow.as_deref().map(|value| redact.shown(&exact, value));
         self.push(place, kind, production.as_deref(), shadow.as_deref());
     }
 

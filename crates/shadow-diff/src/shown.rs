@@ -2,11 +2,12 @@
 //! by line, without secrets, and bounded.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::content::{self, Family, MediaType, Undecodable};
 use crate::json::{self, Document};
 use crate::limits::Limits;
-use crate::lines;
+use crate::lines::{self, Hunk};
 use crate::path::{Segment, Spot};
 use crate::redact::{Redact, Redacted};
 use crate::response::{Body, Response};
@@ -79,31 +80,56 @@ pub fn body(headers: &[(&[u8], &[u8])], body: Body<'_>, redact: &dyn Redact) -> 
 #[must_use]
 pub fn visible(bytes: &[u8], limit: usize) -> String {
     let mut output = String::with_capacity(bytes.len().min(limit));
-    let mut shown = 0;
-    let mut taken = 0;
+    let (mut shown, mut taken) = (0, 0);
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if shown >= limit {
+            let width = if is_hidden(character) { 6 } else { 1 };
+            shown += width;
+            if shown > limit {
                 return cut(output, bytes.len() - taken);
             }
-            shown += 1;
             taken += character.len_utf8();
-            if is_hidden(character) {
-                output.push_str(&format!("\\u{:04x}", u32::from(character)));
-            } else {
-                output.push(character);
+            match width {
+                1 => output.push(character),
+                _ => output.push_str(&format!("\\u{:04x}", u32::from(character))),
             }
         }
         for byte in chunk.invalid() {
-            if shown >= limit {
+            shown += 4;
+            if shown > limit {
                 return cut(output, bytes.len() - taken);
             }
-            shown += 1;
             taken += 1;
             output.push_str(&format!("\\x{byte:02x}"));
         }
     }
     output
+}
+
+/// The lines of two texts beside each other, by their numbers: equal ones in one row, and in place of each
+/// other what differs. Where so much differs that finding the shortest way from one to the other would take
+/// long, what is between the first and the last difference is put together line by line.
+#[must_use]
+pub fn beside<T: AsRef<[u8]>>(
+    production: &[T],
+    shadow: &[T],
+) -> Vec<(Option<usize>, Option<usize>)> {
+    let ours: Vec<&[u8]> = production.iter().map(AsRef::as_ref).collect();
+    let theirs: Vec<&[u8]> = shadow.iter().map(AsRef::as_ref).collect();
+    let end = Hunk { ours: ours.len()..ours.len(), theirs: theirs.len()..theirs.len() };
+    let (mut rows, mut p, mut s) = (Vec::new(), 0, 0);
+    let hunks = lines::differing(&ours, &theirs, Limits::default().edits);
+    for hunk in hunks.into_iter().chain([end]) {
+        rows.extend(
+            (p..hunk.ours.start).zip(s..hunk.theirs.start).map(|(p, s)| (Some(p), Some(s))),
+        );
+        for at in 0..hunk.ours.len().max(hunk.theirs.len()) {
+            let line = |range: &Range<usize>| Some(range.start + at).filter(|at| *at < range.end);
+            rows.push((line(&hunk.ours), line(&hunk.theirs)));
+        }
+        (p, s) = (hunk.ours.end, hunk.theirs.end);
+    }
+    rows
 }
 
 /// A number with a comma between thousands.
@@ -329,3 +355,6 @@ fn element_name(text: &[u8]) -> &[u8] {
 fn member(name: &[u8]) -> Segment<'_> {
     Segment::Member(Cow::Borrowed(name))
 }
+
+#[cfg(test)]
+mod tests;

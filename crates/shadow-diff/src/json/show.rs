@@ -49,7 +49,7 @@ impl Show<'_> {
         if !matches!(node.kind, Type::Array | Type::Object) {
             let value = self.document.value(node);
             let value = String::from_utf8_lossy(&value);
-            let place = Spot::Body(path).place();
+            let place = Spot::Body(path).with_keys();
             match (self.redact.shown(&place, &value), node.kind) {
                 (shown, Type::String) => quote(shown.as_bytes(), &mut self.output),
                 (shown, _) => self.output.extend_from_slice(shown.as_bytes()),
@@ -64,7 +64,10 @@ impl Show<'_> {
             }
             if object {
                 let key = self.document.key(self.document.node(child));
-                quote(&key, &mut self.output);
+                let name = String::from_utf8_lossy(&key);
+                // A name may be a secret by itself, as a key of a map.
+                let root = Spot::Body(&[]).place();
+                quote(self.redact.shown(&root, &name).as_bytes(), &mut self.output);
                 self.output.push(b':');
                 path.push(Segment::Member(Cow::Owned(key.into_owned())));
             } else {

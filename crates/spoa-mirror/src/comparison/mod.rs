@@ -15,6 +15,7 @@ mod recording;
 pub mod redaction;
 pub mod sample;
 mod secrets;
+pub mod side_by_side;
 
 pub use comparing::{Comparing, Judged, Outcomes, Standing};
 pub use half::{Asked, End, Extent, Half, HeaderBytes, Key, Part, Recorded, Subject, Turn};

@@ -1,5 +1,7 @@
 //! A pair as people are shown it: shortened, and without secrets from the moment that it is made.
 
+mod curl;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};

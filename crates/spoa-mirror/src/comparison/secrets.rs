@@ -26,7 +26,7 @@ const MAX_CREDENTIALS: usize = 4096;
 /// What looks like a secret by itself. What is found is looked at again, see [`Secrets::look_closer`].
 const LOOKS: &str = r"(?x-u)
     (?i:\b (?: bearer | basic | digest | negotiate ) [\x20\t]+ [a-z0-9+/=._~-]{8,} )
-  | [a-zA-Z][a-zA-Z0-9+.-]{1,20} :// [^\s/@\x22'<>?\#\\]{1,512} @
+  | [a-zA-Z][a-zA-Z0-9+.-]{1,20} :// [^\s/@\x22'<>?\#\\]+ @
   | \b eyJ [A-Za-z0-9_-]{6,} (?: \. [A-Za-z0-9_-]* ){1,4}
   | (?s: -----BEGIN\ [A-Z0-9\ ]{0,40} PRIVATE\ KEY [A-Z\ ]{0,10} -----
       .*? (?: -----END\ [A-Z0-9\ ]{0,40} PRIVATE\ KEY [A-Z\ ]{0,10} ----- | \z ) )

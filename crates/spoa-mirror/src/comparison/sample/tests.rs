@@ -98,10 +98,13 @@ fn no_secret_is_in_what_is_kept() {
         "host: h\r\nauthorization: Bearer {SECRET}\r\nX-Api-Key: {SECRET}\r\ncookie: a={SECRET}; {SECRET}; b={SECRET}\r\nreferer: http://h/?token={SECRET}\r\nset-cookie: s={SECRET}; Path=/\r\nset-cookie: {SECRET}\r\nlocation: /?api_key=a,{SECRET}\r\n"
     );
     let lines = format!("{json}\n{json}\n");
+    let members: String = (0..250).map(|at| format!("\"m{at}\": {{\"n\": 1}}, ")).collect();
+    let map = format!("{{{members}\"password\": {{\"n\": \"{SECRET}\"}}}}");
     let bodies = [
         ("application/json", &json[..]),
         ("application/json", &json[..json.len() - 30]),
         ("application/json", &json[1..]),
+        ("application/json", &map),
         ("application/x-ndjson", &lines),
         ("application/x-www-form-urlencoded", &form),
         ("application/x-www-form-urlencoded", &json),
