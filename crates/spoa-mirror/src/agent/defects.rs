@@ -13,6 +13,7 @@ use testbed::wait;
 
 use super::stream::Accepted;
 use super::{Plan, Route, TargetPlan, Workers};
+use crate::comparison::Intake;
 use crate::config::tests_support::target;
 use crate::config::{CopyLines, HttpVersion, LogConfig, LogFormat, Marker, TargetConfig};
 use crate::log::Sink;
@@ -20,7 +21,7 @@ use crate::outcome::{Failure, Tally};
 use crate::target::{Shared, resolve};
 
 /// A worker and its targets.
-struct Running {
+pub(super) struct Running {
     workers: Workers,
     shared: Vec<Arc<Shared>>,
 }
@@ -35,6 +36,14 @@ fn start_with(config: TargetConfig) -> (Running, SpopClient) {
 }
 
 fn start_all(configs: Vec<TargetConfig>) -> (Running, SpopClient) {
+    start_comparing(configs, None)
+}
+
+/// A worker with these targets, whose answers go to be compared there.
+pub(super) fn start_comparing(
+    configs: Vec<TargetConfig>,
+    intake: Option<Arc<Intake>>,
+) -> (Running, SpopClient) {
     let marker = Marker { name: Some("x-shadow".to_owned()), max_hops: 1 };
     let targets: Vec<_> = configs
         .into_iter()
@@ -53,7 +62,7 @@ fn start_all(configs: Vec<TargetConfig>) -> (Running, SpopClient) {
     };
     let plan = Plan {
         settings: Settings::default(),
-        route: Route::new(marker, targets, None),
+        route: Route::new(marker, targets, intake),
         sink: Sink::open(&log).unwrap(),
         log,
         started: Instant::now(),
@@ -70,7 +79,7 @@ fn start_all(configs: Vec<TargetConfig>) -> (Running, SpopClient) {
 }
 
 /// The last counters, after everything was given back that is counted for all workers.
-fn end(running: Running) -> Tally {
+pub(super) fn end(running: Running) -> Tally {
     let [tally] = end_all(running).try_into().unwrap();
     tally
 }

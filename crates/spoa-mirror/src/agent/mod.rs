@@ -1,5 +1,7 @@
 //! The SPOP side: listeners, the workers that serve HAProxy's connections, and the connections.
 
+#[cfg(test)]
+mod compared;
 mod connection;
 #[cfg(test)]
 mod defects;
