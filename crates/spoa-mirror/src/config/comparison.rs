@@ -28,6 +28,8 @@ pub struct ComparisonConfig {
     pub rules: Vec<Rule>,
     /// Where rules are kept that are made while the program runs.
     pub rules_file: Option<PathBuf>,
+    /// What that file holds; `None` without one.
+    pub own_rules: Option<Vec<Rule>>,
     /// Built-in rules that are switched off, by name.
     pub natural_off: Vec<String>,
     /// Headers, cookies, parameters, fields and members whose values are hidden from people, besides the
@@ -88,6 +90,7 @@ impl Default for ComparisonConfig {
             endpoints: Vec::new(),
             rules: Vec::new(),
             rules_file: None,
+            own_rules: None,
             natural_off: Vec::new(),
             redact: Vec::new(),
             thresholds: Thresholds::default(),

@@ -56,13 +56,6 @@ impl Candidate {
         &self.findings
     }
 
-    pub(super) fn begin(&mut self, run: &str) {
-        self.books.reset(run);
-        self.started = SystemTime::now();
-        self.excused.clear();
-        self.is_stale = true;
-    }
-
     pub(super) fn endpoints(&self) -> impl Iterator<Item = EndpointId> + '_ {
         self.books.endpoints().map(|(id, _)| id)
     }

@@ -6,6 +6,7 @@
 
 mod candidate;
 mod rulebook;
+mod saved;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::config::{Compare, Config};
 use crate::outcome::Fault;
 pub use candidate::Candidate;
 pub use rulebook::Rulebook;
+pub use saved::NotRestored;
 use shelf::Shelf;
 
 /// Bytes of kept pairs: the bound of what people can look at.
@@ -49,6 +51,8 @@ pub struct Ledger {
     /// [`Endpoints::revision`] when these names were taken.
     named_at: u64,
     candidates: BTreeMap<String, Candidate>,
+    /// Runs that ended, until somebody takes them.
+    ended: Vec<Ended>,
     shelf: Shelf,
     next_sample: u64,
     /// Counts what readers may want to see again.
@@ -66,6 +70,19 @@ pub struct Entry {
     /// The rules in force.
     pub rulebook: Arc<Rulebook>,
 }
+
+/// A run that ended.
+pub struct Ended {
+    /// The target.
+    pub target: String,
+    /// When.
+    pub at: SystemTime,
+    /// What it came to.
+    pub candidate: Candidate,
+}
+
+/// Runs that ended and that nobody took: no more are held.
+const MOST_ENDED: usize = 16;
 
 /// There is no such candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +111,7 @@ impl Ledger {
             names: HashMap::new(),
             named_at: 0,
             candidates: BTreeMap::new(),
+            ended: Vec::new(),
             shelf: Shelf::default(),
             next_sample: 1,
             revision: 0,
@@ -107,13 +125,23 @@ impl Ledger {
     pub fn configure(&mut self, config: &Config) {
         let comparison = &config.comparison;
         self.rules.clone_from(&comparison.rules);
+        if let Some(rules) = &comparison.own_rules {
+            self.own_rules.clone_from(rules);
+        }
         self.rulebook = Arc::new(Rulebook::new(
             self.rules.iter().chain(&self.own_rules),
             &comparison.natural_off,
             &comparison.redact,
         ));
         self.thresholds = comparison.thresholds.clone();
-        self.run.clone_from(&comparison.run);
+        if self.run != comparison.run {
+            self.run.clone_from(&comparison.run);
+            let all: Vec<_> = self.candidates.keys().cloned().collect();
+            for name in all {
+                // It is there.
+                let _ = self.begin(&name, &comparison.run);
+            }
+        }
         if self.patterns != comparison.endpoints {
             self.patterns.clone_from(&comparison.endpoints);
             self.learn_anew();
@@ -248,17 +276,27 @@ impl Ledger {
         self.revision
     }
 
-    /// Begins the run `name` of a candidate: everything counted for it is forgotten.
+    /// Begins the run `name` of a candidate. What was counted so far can be taken as a run that ended, if
+    /// anything was.
     ///
     /// # Errors
     /// There is no such candidate.
     pub fn begin(&mut self, candidate: &str, name: &str) -> Result<(), NoSuchCandidate> {
         let found = self.candidates.get_mut(candidate).ok_or(NoSuchCandidate)?;
-        found.begin(name);
+        let old = std::mem::replace(found, Candidate::new(name, seed()));
+        if old.books.requests() > 0 && self.ended.len() < MOST_ENDED {
+            let (target, at) = (candidate.to_owned(), SystemTime::now());
+            self.ended.push(Ended { target, at, candidate: old });
+        }
         self.judge(candidate);
         self.tidy();
         self.revision += 1;
         Ok(())
+    }
+
+    /// The runs that ended since this was asked last; their pairs are kept until [`Ledger::tidy`].
+    pub fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
     }
 
     /// The rules made while the agent runs.
@@ -349,9 +387,10 @@ impl Ledger {
     }
 
     /// Forgets the pairs that no place keeps any more.
-    fn tidy(&mut self) {
-        let mut kept: Vec<_> =
-            self.candidates.values().flat_map(|candidate| candidate.books.samples()).collect();
+    pub fn tidy(&mut self) {
+        let ended = self.ended.iter().map(|ended| &ended.candidate);
+        let all = self.candidates.values().chain(ended);
+        let mut kept: Vec<_> = all.flat_map(|candidate| candidate.books.samples()).collect();
         kept.sort_unstable();
         self.shelf.tidy(&kept);
     }

@@ -38,6 +38,15 @@ impl Shelf {
         self.tidy_at = 2 * self.samples.len() + SPARE;
     }
 
+    /// The pairs with this number and later ones.
+    pub(super) fn since(&self, id: u64) -> impl Iterator<Item = &Sample> {
+        self.samples.range(id..).map(|(_, sample)| sample)
+    }
+
+    pub(super) fn ids(&self) -> Vec<u64> {
+        self.samples.keys().copied().collect()
+    }
+
     pub(super) fn get(&self, id: u64) -> Option<&Sample> {
         self.samples.get(&id)
     }

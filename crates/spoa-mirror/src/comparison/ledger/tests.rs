@@ -165,6 +165,8 @@ fn a_new_run_begins_with_nothing() {
     };
     let (of_a, of_b) = (sample(&ledger, "a").unwrap(), sample(&ledger, "b").unwrap());
     ledger.begin("a", "rc2").unwrap();
+    assert_eq!(ledger.take_ended().len(), 1);
+    ledger.tidy();
     let candidate = ledger.candidate("a").unwrap();
     assert_eq!((candidate.books.run(), candidate.books.requests()), ("rc2", 0));
     assert_eq!(candidate.verdict.answer, Answer::NotEnoughData);
@@ -233,4 +235,69 @@ fn pairs_take_no_more_room_than_there_is() {
     assert!(shelf.get(2 * most as u64 - 1).is_some());
     shelf.tidy(&[SampleId(2 * most as u64 - 1)]);
     assert!(shelf.get(2 * most as u64 - 2).is_none());
+}
+
+#[test]
+fn what_was_counted_survives_a_restart() {
+    let mut ledger = Ledger::new(&config());
+    for request in 0..1000 {
+        let bodies = if request % 10 == 0 { WRONG } else { SAME };
+        enter(&mut ledger, A, &format!("/items/{request}"), bodies);
+        enter(&mut ledger, OLD, &format!("/items/{request}"), SAME);
+        enter(&mut ledger, B, "/list", SAME);
+    }
+    let bytes = ledger.save();
+    let mut again = Ledger::new(&config());
+    let wanted = again.restore(&bytes).unwrap();
+    assert_eq!(wanted.len(), 5);
+    assert_eq!(answers(&again), answers(&ledger));
+    for id in &wanted {
+        again.put_back(ledger.sample(*id).unwrap().clone());
+    }
+    ledger.tidy();
+    assert_eq!(again.sample_ids(), ledger.sample_ids());
+    let text = |ledger: &Ledger| ledger.candidate("a").unwrap().verdict.to_string();
+    assert_eq!(text(&again), text(&ledger));
+    // It goes on: no number is given twice, and endpoints are known.
+    assert_eq!(again.next_sample(), ledger.next_sample());
+    enter(&mut again, A, "/items/77", WRONG);
+    assert_eq!(again.candidate("a").unwrap().books.endpoints().count(), 1);
+    assert_eq!(again.candidate("a").unwrap().books.requests(), 1001);
+
+    // A target that is gone is forgotten, a run of another name begins with nothing.
+    let mut without = config();
+    without.targets.retain(|target| target.name != "b");
+    let mut again = Ledger::new(&without);
+    again.restore(&bytes).unwrap();
+    assert_eq!(answers(&again), answers(&ledger).into_iter().take(1).collect::<Vec<_>>());
+    let mut other = config();
+    other.comparison.run = "rc2".to_owned();
+    let mut again = Ledger::new(&other);
+    assert_eq!(again.restore(&bytes).unwrap(), Vec::<u64>::new());
+    assert_eq!(again.candidate("a").unwrap().books.requests(), 0);
+    assert_eq!(again.next_sample(), ledger.next_sample());
+
+    assert!(matches!(again.restore(b"{\"version\": 2}"), Err(NotRestored::Version(2))));
+    assert!(matches!(again.restore(&bytes[..100]), Err(NotRestored::Damaged(_))));
+}
+
+#[test]
+fn a_run_that_ended_can_be_taken_with_its_pairs() {
+    let mut ledger = Ledger::new(&config());
+    for _ in 0..1000 {
+        enter(&mut ledger, A, "/items/1", WRONG);
+    }
+    ledger.begin("b", "rc2").unwrap();
+    assert_eq!(ledger.take_ended().len(), 0, "nothing was counted");
+    let mut renamed = config();
+    renamed.comparison.run = "rc2".to_owned();
+    ledger.configure(&renamed);
+    assert_eq!(ledger.candidate("a").unwrap().books.run(), "rc2");
+    let ended = ledger.take_ended();
+    let [ended] = &*ended else { panic!() };
+    assert_eq!((&*ended.target, ended.candidate.verdict.answer), ("a", Answer::Fail));
+    let [id, ..] = ended.candidate.books.samples()[..] else { panic!() };
+    assert!(ledger.sample(id.0).is_some());
+    ledger.tidy();
+    assert!(ledger.sample(id.0).is_none());
 }

@@ -39,13 +39,16 @@ use walk::{Reader, Section};
 /// The longest configuration file, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
 
-/// Reads a configuration file, and the certificates, keys and secrets that it names. Gives warnings with
+/// Reads a configuration file, and the certificates, keys, secrets and rules that it names. Gives warnings with
 /// the configuration.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(path: &Path) -> Result<(Config, Report), Report> {
-    parse(path, &contents(path)?, &|name| std::env::var(name).ok())
+    let (mut config, report) = parse(path, &contents(path)?, &|name| std::env::var(name).ok())?;
+    let rules = config.comparison.rules_file.as_deref().map(read_rules_file);
+    config.comparison.own_rules = rules.transpose()?;
+    Ok((config, report))
 }
 
 /// The text of a file.
