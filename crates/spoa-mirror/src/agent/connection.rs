@@ -306,7 +306,9 @@ fn mirror(worker: &Worker, notify: &Notify<'_>, frame_limit: u32) -> Result<(), 
         });
         let opened = active.intake.as_ref().and_then(|intake| {
             let number = (worker.number, worker.tally.borrow().requests);
-            intake.open(number, exchange.id, frame_limit, || Production::read(&message))
+            let opened =
+                intake.open(number, exchange.id, frame_limit, || Production::read(&message));
+            opened.map(|opened| opened.at(exchange.target.path()))
         });
         let mut request = Request::new(&exchange, facts, completeness, worker.chance.draw());
         request.opened = opened.as_ref();

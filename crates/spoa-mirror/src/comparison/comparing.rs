@@ -366,7 +366,7 @@ impl Work {
 }
 
 fn enter(ledger: &Mutex<Ledger>, pair: &Pair, outcomes: &mut Outcomes, hints: &mut Hints) {
-    let entry = locked(ledger).open(&pair.asked.method, &pair.asked.target);
+    let entry = locked(ledger).open(&pair.asked.method, &pair.asked.path);
     let End::Answered(shadow) = &pair.shadow else {
         outcomes.failed += 1;
         locked(ledger).enter_failure(&entry, pair);

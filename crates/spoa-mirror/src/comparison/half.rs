@@ -118,6 +118,8 @@ pub enum End {
 pub struct Asked {
     /// The method.
     pub method: Vec<u8>,
+    /// The path that the client asked for, without its query.
+    pub path: Vec<u8>,
     /// The request target.
     pub target: Vec<u8>,
     /// The header lines.
@@ -211,7 +213,8 @@ impl Part {
             Self::Production { answer, .. } => answer.bytes(),
             Self::Shadow { asked, end, .. } => {
                 let answer = if let End::Answered(answer) = end { answer.bytes() } else { 0 };
-                let asked = [&asked.method, &asked.target, &asked.headers, &asked.body];
+                let asked =
+                    [&asked.method, &asked.path, &asked.target, &asked.headers, &asked.body];
                 asked.iter().map(|part| part.capacity()).sum::<usize>() + answer
             }
         };

@@ -1,7 +1,7 @@
 //! The data plane's side of comparison: what is recorded of a request, and how it gets to the control
 //! plane without anything here ever waiting.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,6 +17,9 @@ use super::memory::Memory;
 use super::recording::Recording;
 use crate::config::{ComparisonConfig, Share};
 use crate::exchange::{Headers, Production};
+
+/// More of a path than this does not tell endpoints apart, in bytes.
+const LONGEST_PATH: usize = 1024;
 
 /// Halves that may lie between the data plane and the control plane.
 pub(super) const CHANNEL: usize = 4096;
@@ -165,8 +168,9 @@ impl Intake {
             key,
             copies: Cell::new(0),
             sealed: Cell::new(false),
+            path: OnceCell::new(),
         });
-        Some(Opened { open, answer })
+        Some(Opened { open, path: &[], answer })
     }
 
     /// Takes an answer that came by itself.
@@ -232,6 +236,7 @@ fn record(production: &Production<'_>, max_body: usize, frame_limit: u32) -> Rec
 /// A request whose copies are to be compared, while it is offered to the targets.
 pub struct Opened<'a> {
     open: Rc<Open>,
+    path: &'a [u8],
     answer: Answer<'a>,
 }
 
@@ -248,6 +253,8 @@ struct Open {
     copies: Cell<u32>,
     /// All targets were asked: that number is final.
     sealed: Cell<bool>,
+    /// The path that the client asked for, without its query; once a copy is compared.
+    path: OnceCell<Box<[u8]>>,
 }
 
 impl Open {
@@ -257,7 +264,13 @@ impl Open {
     }
 }
 
-impl Opened<'_> {
+impl<'a> Opened<'a> {
+    /// The request is for this path: its endpoint is the same for all targets, however they rewrite it.
+    #[must_use]
+    pub fn at(self, path: &'a [u8]) -> Self {
+        Self { path, ..self }
+    }
+
     /// Whether it is among those requests, `share` of all that are compared, of which a target gets two
     /// copies: one draw for all targets, which has nothing to do with the sample's.
     #[must_use]
@@ -269,12 +282,16 @@ impl Opened<'_> {
     #[must_use]
     pub fn ticket(&self, target: &Arc<Subject>, turn: Turn) -> Ticket {
         self.open.copies.set(self.open.copies.get() + 1);
+        self.open.path.get_or_init(|| {
+            let end = self.path.iter().position(|byte| *byte == b'?').unwrap_or(self.path.len());
+            self.path.get(..end.min(LONGEST_PATH)).unwrap_or_default().into()
+        });
         Ticket { open: Some(Rc::clone(&self.open)), target: Arc::clone(target), turn }
     }
 
     /// All targets were asked.
     pub fn seal(self) {
-        let Open { intake, key, copies, sealed } = &*self.open;
+        let Open { intake, key, copies, sealed, .. } = &*self.open;
         sealed.set(true);
         let copies = copies.get();
         if copies == 0 {
@@ -311,7 +328,8 @@ impl Ticket {
     /// The copy came to this end; `asked` gives it with so many bytes of its body.
     pub fn settle(mut self, end: End, asked: impl FnOnce(usize) -> Asked) {
         let Some(open) = self.open.take() else { return };
-        let asked = asked(open.intake.max_body());
+        let mut asked = asked(open.intake.max_body());
+        asked.path = open.path.get().map(|path| path.to_vec()).unwrap_or_default();
         self.send(&open, asked, end);
     }
 

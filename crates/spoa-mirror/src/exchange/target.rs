@@ -45,6 +45,20 @@ impl<'a> RequestTarget<'a> {
         Self::Absolute { origin, path }
     }
 
+    /// The path, with the query where HAProxy gave both in one; `*` or `host:port` where there is none.
+    #[must_use]
+    pub fn path(&self) -> &'a [u8] {
+        match *self {
+            Self::Origin { path, .. } => path,
+            Self::Absolute { path, .. } => match path.first() {
+                Some(b'/') => path,
+                _ => b"/",
+            },
+            Self::Asterisk => b"*",
+            Self::Authority(authority) => authority,
+        }
+    }
+
     /// A target from HAProxy's `path` (or `pathq`) and `query`.
     #[must_use]
     pub fn from_path(path: &'a [u8], query: &'a [u8]) -> Self {

@@ -119,6 +119,7 @@ impl Copy {
             headers: part(&self.layout.headers).to_vec(),
             body: body.get(..max_body).unwrap_or(body).to_vec(),
             body_len: body.len() as u64,
+            ..Asked::default()
         }
     }
 

@@ -37,7 +37,7 @@ fn answer(status: u16, body: &str) -> Recorded {
 /// Enters a pair for `GET path` with that target, whose bodies are these.
 fn enter(ledger: &mut Ledger, target: (&str, Compare, Of), path: &str, bodies: [&str; 2]) {
     let [production, shadow] = bodies.map(|body| answer(200, body));
-    let asked = Asked { method: b"GET".to_vec(), target: path.into(), ..Asked::default() };
+    let asked = Asked { method: b"GET".to_vec(), path: path.into(), ..Asked::default() };
     let pair = Pair {
         target: Arc::new(Subject { name: target.0.to_owned(), role: target.1 }),
         asked: Box::new(asked),
@@ -46,7 +46,7 @@ fn enter(ledger: &mut Ledger, target: (&str, Compare, Of), path: &str, bodies: [
         shadow: End::Answered(Arc::new(shadow)),
         _weight: Memory::new(0).weight(),
     };
-    let entry = ledger.open(&pair.asked.method, &pair.asked.target);
+    let entry = ledger.open(&pair.asked.method, &pair.asked.path);
     let End::Answered(shadow) = &pair.shadow else { panic!() };
     let comparison = super::super::comparing::compare(&entry, &pair, shadow);
     ledger.enter(&entry, &pair, &comparison);
@@ -203,7 +203,7 @@ fn a_reload_keeps_what_was_counted_and_names_endpoints_anew() {
 fn requests_that_the_candidate_does_not_answer_are_errors() {
     let mut ledger = Ledger::new(&config());
     for _ in 0..200 {
-        let asked = Asked { method: b"GET".to_vec(), target: b"/".to_vec(), ..Asked::default() };
+        let asked = Asked { method: b"GET".to_vec(), path: b"/".to_vec(), ..Asked::default() };
         let pair = Pair {
             target: Arc::new(Subject { name: "a".to_owned(), role: Compare::Candidate }),
             asked: Box::new(asked),
@@ -212,7 +212,7 @@ fn requests_that_the_candidate_does_not_answer_are_errors() {
             shadow: End::Failed(crate::outcome::Failure::Closed, Duration::ZERO),
             _weight: Memory::new(0).weight(),
         };
-        let entry = ledger.open(&pair.asked.method, &pair.asked.target);
+        let entry = ledger.open(&pair.asked.method, &pair.asked.path);
         ledger.enter_failure(&entry, &pair);
     }
     let verdict = &ledger.candidate("a").unwrap().verdict;
