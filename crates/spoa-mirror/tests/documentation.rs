@@ -75,17 +75,6 @@ fn the_configuration_lists_what_is_hidden_by_default() {
 }
 
 #[test]
-fn the_rules_for_what_differs_by_nature_are_listed() {
-    let comparison = include_str!("../../../docs/COMPARISON.md");
-    let (_, table) =
-        comparison.split_once("| name | what differs by nature |\n|---|---|\n").unwrap();
-    let listed: Vec<_> = table.split("\n\n").next().unwrap().lines().collect();
-    let known = shadow_diff::natural_rules().iter();
-    let known: Vec<_> = known.map(|rule| format!("| `{}` | {} |", rule.name, rule.about)).collect();
-    assert_eq!(listed, known);
-}
-
-#[test]
 fn the_readme_lists_every_flag_and_no_other() {
     let table = README.split("<!-- flags -->").nth(1).unwrap().split("\n\n").next().unwrap();
     assert_eq!(flags_in_table(table), flags_in_help());

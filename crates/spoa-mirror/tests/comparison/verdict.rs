@@ -20,7 +20,9 @@ const REQUESTS: u64 = 1250;
 /// The scene, and where its agent's admin API is.
 pub(crate) fn start(version: Version, form: Form) -> (Scene, SocketAddr) {
     let admin = ports::free_addr();
-    let toml = format!("compare = true\n[admin]\nlisten = \"{admin}\"\n");
+    // Wherever the target has it, the endpoint is what clients ask for.
+    let toml =
+        format!("compare = true\npath.add-prefix = \"/v2\"\n[admin]\nlisten = \"{admin}\"\n");
     let scene = Setup::new(version, form).toml(&toml).start();
     wait::holds(wait::LIMIT, "the admin API", || http1::get(admin, "/healthz").is_ok());
     (scene, admin)

@@ -28,6 +28,7 @@ fn asked(method: &str, target: &str, headers: &str, body: &[u8]) -> Asked {
         headers: headers.into(),
         body: body.to_vec(),
         body_len: body.len() as u64,
+        ..Asked::default()
     }
 }
 
