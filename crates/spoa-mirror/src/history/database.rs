@@ -112,8 +112,11 @@ impl Database {
         config: &HistoryConfig,
     ) -> rusqlite::Result<Self> {
         connection.busy_timeout(PATIENCE)?;
-        // Before there are tables, or it takes no effect.
-        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        let version: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if version == 0 {
+            // Before there are tables, or it takes no effect; and it is written each time.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(
