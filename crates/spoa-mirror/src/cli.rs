@@ -74,7 +74,7 @@ pub struct Cli {
 /// What else than to be an agent.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show it working: HAProxy, production, shadow, agent and some traffic, on this machine
+    /// Show it working on this machine: HAProxy, production, targets, some traffic, a verdict
     Demo(crate::demo::DemoArgs),
     /// Look whether a configuration file is right, and what it means
     Check(crate::check::CheckArgs),

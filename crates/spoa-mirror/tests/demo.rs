@@ -111,7 +111,7 @@ fn a_good_candidate_passes() {
     assert!(output.contains("\nNothing was found, after "), "{output}");
 }
 
-/// While it goes on, the agent's API says the same, and knows noise where there is some.
+/// While it goes on, the page and the API say the same, and know noise where there is some.
 #[test]
 fn the_agent_goes_on_with_the_verdict_until_interrupted() {
     let mut demo = Agent::start(PROGRAM, ["demo", "--haproxy", &executable(Version::V3_2)]);
@@ -143,6 +143,28 @@ fn the_agent_goes_on_with_the_verdict_until_interrupted() {
             ["GET /search", "errors", ""],
         ]
     );
+    let page = client::http1::get(admin, "/").unwrap();
+    assert_eq!(
+        reasons_on(&page.text()),
+        [
+            "GET /customers/{id} body $.tier difference",
+            "GET /products/{id} body $.price difference",
+            "GET /reports/{id} latency",
+            "GET /search errors",
+            "GET /search status difference",
+        ]
+    );
+    // Each has requests that show it, but for times.
+    for reason in verdicts["targets"][0]["reasons"].as_array().unwrap() {
+        let samples = reason["samples"].as_array().unwrap();
+        assert_eq!(samples.len(), if reason["kind"] == "latency" { 0 } else { 5 }, "{reason}");
+        let place = reason["place"].as_str().unwrap_or("status");
+        for id in samples {
+            let sample = ask(&format!("/api/v1/comparison/samples/{id}"));
+            let differences = sample["differences"].as_array().unwrap();
+            assert!(differences.iter().any(|one| one["place"] == place), "{place}: {sample}");
+        }
+    }
     // A third of all answers differ here, and the control's just as much.
     let endpoint = ask("/api/v1/comparison/endpoint?name=GET%20/products/%7Bid%7D");
     let places = endpoint["places"].as_array().unwrap();
@@ -156,6 +178,18 @@ fn the_agent_goes_on_with_the_verdict_until_interrupted() {
     assert!(demo.wait_exit(LIMIT).success());
     assert!(client::http1::get(admin, "/api/v1/verdict").is_err(), "the agent stayed");
     assert_nothing_stays(&demo, 2);
+}
+
+/// What the reasons on a page begin with, sorted.
+fn reasons_on(page: &str) -> Vec<String> {
+    let begin = |part: &str| {
+        let html = part.split_once("</p>").unwrap().0;
+        let text: String = html.split('<').map(|tag| tag.rsplit('>').next().unwrap()).collect();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let mut reasons: Vec<_> = page.split("<p class=\"what\">").skip(1).map(begin).collect();
+    reasons.sort_unstable();
+    reasons
 }
 
 #[test]

@@ -101,3 +101,74 @@ pub(super) fn is_deserved(candidate: Candidate, verdict: &VerdictView) -> bool {
         && Planted::in_candidate(candidate).iter().all(|planted| planted.is_named(verdict))
         && unexpected(candidate, verdict).is_empty()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REASONS: [(&str, &str, Option<&str>); 5] = [
+        ("GET /search", "errors", None),
+        ("GET /customers/{id}", "difference", Some("body $.tier")),
+        ("GET /search", "difference", Some("status")),
+        ("GET /products/{id}", "difference", Some("body $.price")),
+        ("GET /reports/{id}", "latency", None),
+    ];
+
+    fn verdict(answer: AnswerView, reasons: &[(&str, &str, Option<&str>)]) -> VerdictView {
+        let reason = |&(endpoint, kind, place): &(&str, &str, Option<&str>)| ReasonView {
+            endpoint: endpoint.to_owned(),
+            kind: kind.to_owned(),
+            place: place.map(str::to_owned),
+            place_kind: None,
+            text: String::new(),
+            requests: 40.0,
+            samples: Vec::new(),
+        };
+        VerdictView {
+            target: "candidate".to_owned(),
+            run: "version 2".to_owned(),
+            started: String::new(),
+            answer,
+            requests: 4000,
+            counted: 4000,
+            next_look: Some(5000),
+            confidence_percent: 99.0,
+            reasons: reasons.iter().map(reason).collect(),
+            gaps: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_bad_candidate_deserves_just_what_is_planted() {
+        let deserved =
+            |reasons: &[_]| is_deserved(Candidate::Bad, &verdict(AnswerView::Fail, reasons));
+        assert!(deserved(&REASONS));
+        for missing in REASONS {
+            let rest: Vec<_> = REASONS.into_iter().filter(|reason| *reason != missing).collect();
+            // Errors are named without it.
+            assert_eq!(deserved(&rest), missing.2 == Some("status"), "{missing:?}");
+        }
+        for more in [
+            ("GET /products/{id}", "difference", Some("body $.recommended")),
+            ("POST /orders", "latency", None),
+            ("GET /products/{id}", "difference", Some("status")),
+        ] {
+            let all = [&REASONS[..], &[more]].concat();
+            assert!(!deserved(&all), "{more:?}");
+            let verdict = verdict(AnswerView::Fail, &all);
+            let endpoints =
+                unexpected(Candidate::Bad, &verdict).into_iter().map(|it| &*it.endpoint);
+            assert!(endpoints.eq([more.0]), "{more:?}");
+        }
+    }
+
+    #[test]
+    fn a_good_candidate_deserves_to_pass() {
+        let deserved =
+            |answer, reasons: &[_]| is_deserved(Candidate::Good, &verdict(answer, reasons));
+        assert!(deserved(AnswerView::Pass, &[]));
+        assert!(!deserved(AnswerView::NotEnoughData, &[]));
+        assert!(!deserved(AnswerView::Fail, &REASONS[..1]));
+    }
+}

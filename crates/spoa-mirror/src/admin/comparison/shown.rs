@@ -290,6 +290,25 @@ fn buckets(histogram: &Histogram) -> Vec<BucketView> {
     histogram.buckets().map(of).collect()
 }
 
+/// Divided once, so that 2.08 is not 2.0799999999999996.
 fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    time.as_nanos() as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_short_as_they_are_exact() {
+        for (micros, text) in
+            [(280, "0.28"), (2_080, "2.08"), (61_952, "61.952"), (3_000_000, "3000")]
+        {
+            assert_eq!(milliseconds(Duration::from_micros(micros)).to_string(), text);
+        }
+        assert_eq!(
+            [percent(0.0007), percent(1.0 / 3.0)].map(|share| share.to_string()),
+            ["0.07", "33.3333"]
+        );
+    }
 }
