@@ -217,6 +217,13 @@ const actions = {
     delete input.dataset.edited;
     await act(form, done, "PATCH", target(form), { sample_percent: percent });
   },
+  begin: async (form) => {
+    const name = form.elements.name.value.trim();
+    const target = form.elements.target.value || undefined;
+    const begun = await act(form, `The run ${name} has begun.`, "POST", "/api/v1/comparison/runs", { name, target });
+    if (begun) form.reset();
+  },
+  "take-back": (button) => act(button, "The rule is taken back.", "DELETE", `/api/v1/comparison/rules/${button.dataset.rule}`),
 };
 
 document.addEventListener("click", (event) => {

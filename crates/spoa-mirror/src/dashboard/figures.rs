@@ -1,5 +1,10 @@
 //! Numbers as people read them.
 
+use super::endpoints::Pair;
+
+/// So many times slower is worth a colour.
+const NOTABLE: f64 = 1.5;
+
 /// With commas between thousands.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -24,6 +29,20 @@ pub(super) fn time(seconds: Option<f64>) -> String {
         s => (s, "s"),
     };
     format!("{}\u{202f}{unit}", digits(value))
+}
+
+/// A time of production beside the candidate's, in milliseconds.
+pub(super) fn times_slower(production: Option<f64>, shadow: Option<f64>) -> Pair {
+    let ratio = match (production, shadow) {
+        (Some(production), Some(shadow)) if production > 0.0 => Some(shadow / production),
+        _ => None,
+    };
+    Pair {
+        production: time(production.map(|ms| ms / 1e3)),
+        shadow: time(shadow.map(|ms| ms / 1e3)),
+        ratio: ratio.map_or(String::new(), |ratio| format!("× {ratio:.2}")),
+        class: if ratio.is_some_and(|ratio| ratio >= NOTABLE) { "warn" } else { "" },
+    }
 }
 
 /// A share in percent, never rounded to none or to all when it is not.

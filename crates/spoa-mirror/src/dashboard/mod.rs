@@ -5,11 +5,17 @@
 //! askama, which escapes it: bodies, headers and paths come from clients, who may be hostile.
 
 mod assets;
+mod candidate;
+mod distribution;
+mod endpoint;
+mod endpoints;
 mod events;
 mod figures;
 mod frame;
+mod interval;
 mod overview;
 mod refusal;
+mod runs;
 mod verdict;
 
 use axum::Router;
@@ -29,6 +35,9 @@ pub(crate) const POLICY: &str = "default-src 'none'; style-src 'self'; script-sr
 pub(crate) fn router(changes: Changes) -> Router<Control> {
     Router::new()
         .route("/", get(overview::page))
+        .route("/endpoints", get(endpoints::page))
+        .route("/endpoint", get(endpoint::page))
+        .route("/runs", get(runs::page))
         .route("/events", get(events::stream).with_state(changes))
         .route("/assets/{version}/{name}", get(assets::serve))
 }

@@ -47,12 +47,17 @@ pub(super) struct Reason<'a> {
 /// Of all candidates, those that need somebody first.
 pub(super) fn cards(verdicts: &VerdictsView) -> Vec<Card<'_>> {
     let mut targets: Vec<_> = verdicts.targets.iter().collect();
-    targets.sort_by_key(|verdict| match verdict.answer {
+    targets.sort_by_key(|verdict| rank(verdict.answer));
+    targets.into_iter().map(card).collect()
+}
+
+/// The less, the more it needs somebody.
+pub(super) fn rank(answer: AnswerView) -> u8 {
+    match answer {
         AnswerView::Fail => 0,
         AnswerView::NotEnoughData => 1,
         AnswerView::Pass => 2,
-    });
-    targets.into_iter().map(card).collect()
+    }
 }
 
 fn card(verdict: &VerdictView) -> Card<'_> {

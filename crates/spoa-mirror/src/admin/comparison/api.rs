@@ -144,7 +144,7 @@ pub(in crate::admin) async fn runs(State(control): State<Control>) -> Answer {
     Ok(json(StatusCode::OK, &all_runs(&comparing.ledger())))
 }
 
-fn all_runs(ledger: &Ledger) -> RunsView {
+pub(crate) fn all_runs(ledger: &Ledger) -> RunsView {
     let runs = ledger.candidates().map(|(name, candidate)| shown::run(name, candidate));
     RunsView { runs: runs.collect() }
 }
@@ -248,7 +248,7 @@ fn unusable(message: &str) -> ApiError {
 }
 
 /// What compares, if anything does.
-fn comparing(control: &Control) -> Result<Arc<Comparing>, ApiError> {
+pub(crate) fn comparing(control: &Control) -> Result<Arc<Comparing>, ApiError> {
     control.comparing().ok_or_else(|| {
         let message = "no target's answers are compared: give one `compare = true`, and let \
                        HAProxy hand over production's answers; see docs/COMPARISON.md";
@@ -257,7 +257,7 @@ fn comparing(control: &Control) -> Result<Arc<Comparing>, ApiError> {
 }
 
 /// The candidate that is asked for.
-fn pick<'l>(
+pub(crate) fn pick<'l>(
     ledger: &'l MutexGuard<'_, Ledger>,
     target: Option<&str>,
 ) -> Result<(&'l str, &'l Candidate), ApiError> {
@@ -285,7 +285,7 @@ fn pick<'l>(
 }
 
 /// A query of known parameters.
-pub(in crate::admin) struct InQuery<T>(pub(in crate::admin) T);
+pub(crate) struct InQuery<T>(pub(crate) T);
 
 impl<T: serde::de::DeserializeOwned> axum::extract::FromRequestParts<Control> for InQuery<T> {
     type Rejection = ApiError;
@@ -302,7 +302,7 @@ impl<T: serde::de::DeserializeOwned> axum::extract::FromRequestParts<Control> fo
 }
 
 /// The number in the path.
-pub(in crate::admin) struct Number(u64);
+pub(crate) struct Number(pub(crate) u64);
 
 impl axum::extract::FromRequestParts<Control> for Number {
     type Rejection = ApiError;

@@ -1,6 +1,6 @@
 //! Comparison over the admin API: verdicts, endpoints, kept pairs, runs, rules.
 
-pub(super) mod api;
+pub(crate) mod api;
 mod rules;
 pub(crate) mod shown;
 pub mod view;

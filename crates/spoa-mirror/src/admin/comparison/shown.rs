@@ -51,7 +51,7 @@ pub(crate) fn verdict(ledger: &Ledger, target: &str, candidate: &Candidate) -> V
     }
 }
 
-fn answer(answer: Answer) -> AnswerView {
+pub(crate) fn answer(answer: Answer) -> AnswerView {
     match answer {
         Answer::Pass => AnswerView::Pass,
         Answer::Fail => AnswerView::Fail,
