@@ -223,6 +223,25 @@ const actions = {
     const begun = await act(form, `The run ${name} has begun.`, "POST", "/api/v1/comparison/runs", { name, target });
     if (begun) form.reset();
   },
+  ignore: async (form) => {
+    const chosen = form.querySelector("input[name=rule]:checked");
+    const rule = { endpoint: chosen.value, place: chosen.dataset.place, ignore: true };
+    if (await act(form, "The place is ignored from now on.", "POST", "/api/v1/comparison/rules", rule)) {
+      location.assign(form.dataset.back);
+    }
+  },
+  copy: async (button) => {
+    const text = document.getElementById(button.dataset.copy).textContent;
+    const label = button.firstChild;
+    try {
+      await navigator.clipboard.writeText(text);
+      label.data = "Copied";
+    } catch {
+      // Without TLS a browser may not hand out its clipboard: the text is selected instead.
+      getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
+      label.data = "Selected";
+    }
+  },
   "take-back": (button) => act(button, "The rule is taken back.", "DELETE", `/api/v1/comparison/rules/${button.dataset.rule}`),
 };
 

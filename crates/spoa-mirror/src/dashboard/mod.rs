@@ -6,6 +6,7 @@
 
 mod assets;
 mod candidate;
+mod difference;
 mod distribution;
 mod endpoint;
 mod endpoints;
@@ -14,8 +15,11 @@ mod figures;
 mod frame;
 mod interval;
 mod overview;
+mod pair;
 mod refusal;
+mod report;
 mod runs;
+mod sample;
 mod verdict;
 
 use axum::Router;
@@ -37,6 +41,9 @@ pub(crate) fn router(changes: Changes) -> Router<Control> {
         .route("/", get(overview::page))
         .route("/endpoints", get(endpoints::page))
         .route("/endpoint", get(endpoint::page))
+        .route("/difference", get(difference::page))
+        .route("/sample/{id}", get(sample::page))
+        .route("/report", get(report::page))
         .route("/runs", get(runs::page))
         .route("/events", get(events::stream).with_state(changes))
         .route("/assets/{version}/{name}", get(assets::serve))

@@ -60,7 +60,8 @@ pub(super) fn rank(answer: AnswerView) -> u8 {
     }
 }
 
-fn card(verdict: &VerdictView) -> Card<'_> {
+/// Of one.
+pub(super) fn card(verdict: &VerdictView) -> Card<'_> {
     Card {
         target: &verdict.target,
         run: &verdict.run,
