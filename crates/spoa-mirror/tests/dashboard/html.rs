@@ -52,6 +52,18 @@ impl Page {
         Self::parse(&text)
     }
 
+    /// The report in an answer: it has its style in it, of which only that it is ours is checked.
+    ///
+    /// # Panics
+    /// As [`Page::of`].
+    pub(crate) fn of_report(answer: &Response) -> Self {
+        let text = String::from_utf8(answer.body.clone()).expect("a page of UTF-8");
+        let (before, rest) = text.split_once("<style>").expect("its style");
+        let (style, after) = rest.split_once("</style>").expect("the end of its style");
+        assert!(style.contains("prefers-color-scheme") && !style.contains('<'));
+        Self::parse(&format!("{before}{after}"))
+    }
+
     /// The page's text.
     pub(crate) fn text(&self) -> &str {
         &self.elements.iter().find(|it| it.name == "html").unwrap().text

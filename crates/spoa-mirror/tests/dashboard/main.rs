@@ -7,8 +7,10 @@ mod access;
 #[allow(dead_code, reason = "shared with the tests of the admin API")]
 mod api;
 mod assets;
+mod comparison;
 mod events;
 mod html;
 mod overview;
 #[path = "../running/mod.rs"]
 mod running;
+mod scene;
