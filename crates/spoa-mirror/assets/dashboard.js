@@ -121,7 +121,7 @@ function alike(old, next) {
 function kept(element, name) {
   return (name === "open" && element.tagName === "DETAILS") ||
     (name === "hidden" && element.dataset.shown !== undefined) ||
-    name === "data-shown" || name === "data-edited" ||
+    (name === "aria-pressed" && element.dataset.span !== undefined) || name === "data-shown" || name === "data-edited" ||
     (name === "aria-disabled" && element.dataset.busy !== undefined) || name === "data-busy";
 }
 
@@ -208,6 +208,13 @@ async function act(element, done, method, path, body) {
 const target = (element) => `/api/v1/targets/${encodeURIComponent(element.dataset.target)}`;
 
 const actions = {
+  span: (button) => {
+    span = button.dataset.span;
+    for (const other of document.querySelectorAll("button[data-span]")) {
+      other.setAttribute("aria-pressed", String(other === button));
+    }
+    plot();
+  },
   pause: (button) => act(button, `${button.dataset.target} is paused until it is resumed or the agent is restarted.`, "POST", `${target(button)}/pause`),
   resume: (button) => act(button, `${button.dataset.target} gets copies again.`, "POST", `${target(button)}/resume`),
   sample: async (form) => {
@@ -266,16 +273,30 @@ document.addEventListener("input", (event) => {
 const history = document.getElementById("plots");
 let plots = [];
 
-const perSecond = (at, counts) => counts.map((count, index) => {
-  const seconds = index === 0 ? at[1] - at[0] : at[index] - at[index - 1];
-  return count === null || !(seconds > 0) ? null : count / seconds;
-});
+let span = "3600";
+
+// The columns with a hole wherever the agent did not run, and counts as rates.
+function columns(past) {
+  const holes = [];
+  past.at.forEach((at, index) => {
+    if (index > 0 && at - past.at[index - 1] > past.seconds) holes.push(index);
+  });
+  const holed = (values) => {
+    const copy = [...values];
+    for (const index of [...holes].reverse()) copy.splice(index, 0, null);
+    return copy;
+  };
+  const at = [...past.at];
+  for (const index of [...holes].reverse()) at.splice(index, 0, past.at[index - 1] + past.seconds);
+  const rate = (counts) => holed(counts.map((count, index) => (past.covered[index] > 0 ? count / past.covered[index] : null)));
+  return { at, holed, rate };
+}
 
 const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
 function shortTime(us) {
   if (us === null || us === undefined) return "–";
-  if (us < 1000) return `${us} µs`;
+  if (us < 1000) return `${+us.toPrecision(3)} µs`;
   return us < 1e6 ? `${+(us / 1000).toPrecision(3)} ms` : `${+(us / 1e6).toPrecision(3)} s`;
 }
 
@@ -319,31 +340,31 @@ async function plot() {
   if (!history || typeof uPlot === "undefined" || document.hidden) return;
   let past;
   try {
-    const answer = await fetch("/api/v1/history?points=300", { headers: { accept: "application/json" } });
+    const answer = await fetch(`/api/v1/history?points=300&from=${span}`, { headers: { accept: "application/json" } });
     if (!answer.ok) return;
     past = await answer.json();
   } catch {
     return;
   }
-  if (!Array.isArray(past.at) || past.at.length < 2) return;
+  if (past.at.length < 2) return;
   history.dataset.shown = "";
   history.hidden = false;
-  const at = past.at;
+  const { at, holed, rate } = columns(past);
   draw("copies", at, [
-    { label: "received", values: perSecond(at, past.received), colour: "--left-out" },
-    { label: "answered", values: perSecond(at, past.answered), colour: "--accent" },
-    { label: "failed", values: perSecond(at, past.failed), colour: "--bad" },
+    { label: "requests", values: rate(past.received), colour: "--faint", dash: [4, 3] },
+    { label: "answered", values: rate(past.answered), colour: "--accent" },
+    { label: "failed", values: rate(past.failed), colour: "--bad" },
   ], round);
-  const dashes = [undefined, [6, 3], [2, 3], [8, 3, 2, 3]];
+  const dashes = [undefined, [6, 3], [2, 3]];
   const colours = ["--warn", "--faint", "--accent", "--bad"];
-  const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
+  const total = (values) => values.reduce((sum, value) => sum + value, 0);
   const reasons = Object.entries(past.dropped).sort((a, b) => total(b[1]) - total(a[1])).slice(0, 8);
   draw("dropped", at, reasons.map(([label, values], index) => ({
-    label, values: perSecond(at, values), colour: colours[index % 4], dash: dashes[index >> 2],
+    label, values: rate(values), colour: colours[index % 4], dash: dashes[index >> 2],
   })), round);
   draw("ack", at, [
-    { label: "p50", values: past.ack_p50_us, colour: "--accent" },
-    { label: "p99", values: past.ack_p99_us, colour: "--faint", dash: [4, 3] },
+    { label: "p50", values: holed(past.ack_p50_us), colour: "--accent" },
+    { label: "p99", values: holed(past.ack_p99_us), colour: "--faint", dash: [4, 3] },
   ], shortTime);
 }
 
@@ -369,4 +390,4 @@ try {
 if (wasHeld) setHeld(true);
 else listen();
 plot();
-setInterval(() => { if (!held()) plot(); }, 5000);
+setInterval(() => { if (!held()) plot(); }, 10000);

@@ -27,6 +27,8 @@ pub(crate) struct Element {
     pub(crate) name: String,
     pub(crate) attributes: Vec<(String, String)>,
     pub(crate) text: String,
+    /// The elements around it.
+    within: Vec<usize>,
 }
 
 impl Element {
@@ -69,6 +71,14 @@ impl Page {
         &self.elements.iter().find(|it| it.name == "html").unwrap().text
     }
 
+    /// Whether the element is shown only to those who have JavaScript.
+    pub(crate) fn needs_script(&self, element: &Element) -> bool {
+        let around = element.within.iter().map(|index| &self.elements[*index]);
+        around.chain([element]).any(|it| {
+            it.get("class").is_some_and(|class| class.split(' ').any(|it| it == "needs-js"))
+        })
+    }
+
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Element> {
         self.elements.iter().filter(move |element| element.name == name)
     }
@@ -99,7 +109,8 @@ impl Page {
                 continue;
             }
             let closed = inner.ends_with('/');
-            let element = element(inner.trim_end_matches('/'));
+            let mut element = element(inner.trim_end_matches('/'));
+            element.within.clone_from(&open);
             let void = VOID.contains(&element.name.as_str());
             elements.push(element);
             if !closed && !void {
@@ -175,7 +186,7 @@ fn element(tag: &str) -> Element {
         };
         attributes.push((name.to_owned(), value));
     }
-    Element { name: name.to_owned(), attributes, text: String::new() }
+    Element { name: name.to_owned(), attributes, text: String::new(), within: Vec::new() }
 }
 
 fn unescape(text: &str) -> String {

@@ -85,11 +85,7 @@ fn buttons_are_for_those_who_have_javascript() {
     let page = overview(&agent);
     let buttons: Vec<_> = page.all("button").chain(page.all("form")).collect();
     assert!(buttons.len() >= 3, "{buttons:?}");
-    let in_form = |text: &str| text.starts_with("Set");
-    for button in buttons.iter().filter(|it| !in_form(&it.text)) {
-        let class = button.get("class").unwrap_or_default();
-        assert!(class.split(' ').any(|it| it == "needs-js"), "{button:?}");
-    }
+    assert!(buttons.iter().all(|it| page.needs_script(it)), "{buttons:?}");
 }
 
 #[test]
