@@ -83,7 +83,7 @@ fn an_endpoint_tells_its_places_statuses_and_times_in_words_too() {
     let rows: Vec<_> = page.all("tr").map(|it| it.text.as_str()).collect();
     let place = rows.iter().find(|it| it.contains("$.price")).unwrap();
     assert!(place.contains("value") && place.contains("100\u{202f}%"), "{place}");
-    let header = rows.iter().find(|it| it.contains("header x-served-by")).unwrap();
+    let header = rows.iter().find(|it| it.contains("header x-flavour")).unwrap();
     assert!(header.contains("extra"), "{header}");
     let drawing = page.all("svg").find(|it| it.get("class") == Some("distribution")).unwrap();
     assert_eq!(drawing.get("role"), Some("img"));

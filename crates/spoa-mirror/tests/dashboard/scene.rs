@@ -84,7 +84,7 @@ fn shadow_answer(request: &Request) -> Response {
     if path.starts_with("/same") {
         return Response::ok("same").header("content-type", "text/plain");
     }
-    Response::ok(body(2)).header("content-type", "application/json").header("x-served-by", HOSTILE)
+    Response::ok(body(2)).header("content-type", "application/json").header("x-flavour", HOSTILE)
 }
 
 /// A message with a request and production's answer.
