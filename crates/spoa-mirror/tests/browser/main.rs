@@ -5,6 +5,7 @@
 #[path = "../admin/api.rs"]
 #[allow(dead_code, reason = "shared with the tests of the admin API")]
 mod api;
+mod comparing;
 mod hostile;
 mod overview;
 mod pages;

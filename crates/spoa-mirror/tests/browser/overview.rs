@@ -5,7 +5,6 @@ use testbed::browser::{Browser, key};
 use testbed::wait;
 
 use super::api::Agent;
-use super::pages::UNFINISHED;
 
 fn open(agent: &Agent) -> Browser {
     let browser = Browser::start();
@@ -16,9 +15,7 @@ fn open(agent: &Agent) -> Browser {
 /// Only what the agent serves was asked for, and nothing was complained about.
 #[track_caller]
 pub(crate) fn assert_at_peace(browser: &Browser, agent: std::net::SocketAddr) {
-    let mut console = browser.console();
-    console.retain(|line| !UNFINISHED.iter().any(|path| line.contains(path)));
-    assert_eq!(console, [""; 0]);
+    assert_eq!(browser.console(), [""; 0]);
     let home = format!("http://{agent}/");
     let elsewhere: Vec<_> =
         browser.requests().into_iter().filter(|url| !url.starts_with(&home)).collect();

@@ -28,7 +28,8 @@ impl Shop {
     ) -> Self {
         let admin = ports::free_addr();
         let toml = format!(
-            "compare = true\n[comparison]\nrun = \"2.4.0-rc2\"\n[admin]\nlisten = \"{admin}\"\n"
+            "compare = true\n[comparison]\nrun = \"2.4.0-rc2\"\n\
+             [admin]\nlisten = \"{admin}\"\nrate = \"1000/s\"\n"
         );
         let scene = Setup::new(Version::V3_4, Form::OneMessage).toml(&toml).start();
         scene.production.set(answering(of));
