@@ -177,8 +177,10 @@ fn the_packages_configurations_are_right() {
         })
         .collect();
     assert!(changed.contains("\n[[target]]\n") && changed.contains("\nfile = "), "{changed}");
-    let example = include_str!("../../../packaging/examples/spoa-mirror.toml");
     let directory = tempfile::tempdir().unwrap();
+    // The package makes the directory of the history.
+    let example = include_str!("../../../packaging/examples/spoa-mirror.toml");
+    let example = &example.replace("/var/lib/spoa-mirror", directory.path().to_str().unwrap());
     let path = directory.path().join("spoa-mirror.toml");
     let path = path.to_str().unwrap();
     for (text, targets) in [(shipped, 0), (&changed, 1), (example, 4)] {

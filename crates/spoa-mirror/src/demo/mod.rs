@@ -20,6 +20,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -120,9 +121,22 @@ async fn reachable(address: SocketAddr, who: &str) -> Result<(), String> {
     connected.await.map_err(|_| format!("{who} did not begin to listen on {address}"))
 }
 
+/// A port on which nobody listens, another one at each call.
 fn free_port() -> Result<u16, String> {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("no free port: {error}"))
+    /// Above the ports that Linux gives to outgoing connections: none of these takes it before we do.
+    const FIRST: u16 = 61_000;
+    const COUNT: u16 = 4_000;
+    /// More than a demonstration needs, so that two at a time look at others.
+    const EACH: u64 = 16;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u64::from(std::process::id()) * EACH;
+    for _ in 0..COUNT {
+        let step = u64::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let offset = u16::try_from((start + step) % u64::from(COUNT)).unwrap_or(0);
+        let port = FIRST + offset;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(format!("no free port on 127.0.0.1 from {FIRST} to {}", FIRST + COUNT))
 }
