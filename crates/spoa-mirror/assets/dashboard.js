@@ -52,6 +52,10 @@ async function refresh() {
   fetching = true;
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (answer.status === 404) {
+      show("stale", "no longer there; as of");
+      return;
+    }
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = page.getElementById("main");
@@ -316,12 +320,12 @@ function draw(name, at, series, format) {
     grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false },
   };
   const plot = new uPlot({
-    width: place.clientWidth, height: 160,
+    width: place.clientWidth, height: 180,
     // As everything here, and as logs.
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
     cursor: { sync: { key: "overview" }, points: { size: 5 } },
     scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1e-9) * 1.08] } },
-    axes: [{ ...axis, size: 24 }, { ...axis, size: 56, values: (_, all) => all.map(format) }],
+    axes: [{ ...axis, size: 40 }, { ...axis, size: 56, values: (_, all) => all.map(format) }],
     series: [
       { label: "UTC", value: (_, seconds) => (seconds === null ? "–" : new Date(seconds * 1000).toISOString().slice(11, 19)) },
       ...series.map((one) => ({
@@ -376,7 +380,7 @@ function redraw() {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 addEventListener("resize", () => {
-  for (const { plot: one, place } of plots) one.setSize({ width: place.clientWidth, height: 160 });
+  for (const { plot: one, place } of plots) one.setSize({ width: place.clientWidth, height: 180 });
 });
 
 // ---- Begin.
