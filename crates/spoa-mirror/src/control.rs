@@ -275,11 +275,19 @@ impl Control {
         self.inner.draining.store(true, Relaxed);
     }
 
+    /// Keeps what was compared in the history.
+    pub fn keep_comparison(&self) {
+        let Some(comparing) = self.comparing() else { return };
+        let outlives = self.config().comparison.history.file.is_some();
+        comparing.keep(self.history(), outlives);
+    }
+
     /// Compares what the workers, who are not there any more, have handed over.
     pub async fn finish_comparing(&self) {
         if let Some(comparing) = self.comparing() {
             comparing.finish().await;
         }
+        self.keep_comparison();
     }
 
     /// Whether the agent takes leave.
@@ -359,8 +367,12 @@ impl Control {
             (Arc::clone(&state.config), state.targets.clone())
         };
         let targets = plan::targets(&config, &known).await.inspect_err(|e| self.failed(e))?;
+        let before = self.comparing();
         let comparing =
-            Comparing::wanted(&config, self.comparing()).inspect_err(|e| self.failed(e))?;
+            Comparing::wanted(&config, before.clone()).inspect_err(|e| self.failed(e))?;
+        if let (None, Some(comparing)) = (before, &comparing) {
+            comparing.restore(&self.inner.history).await;
+        }
         self.inner.history.configure(&config.comparison.history);
         let reloaded = compare(&old, &config, &known, &targets);
         let route = Route::new(

@@ -25,6 +25,9 @@ use crate::os::pidfile::Pidfile;
 use crate::os::{daemon, descriptors, systemd};
 use crate::target::plan;
 
+/// What was compared is kept this often.
+const KEEPING: Duration = Duration::from_secs(30);
+
 /// After a second signal the last counters are waited for no longer.
 const LAST_COUNT: Duration = Duration::from_secs(1);
 
@@ -85,6 +88,9 @@ fn serve(
         let open = || History::wanted(&config).map_err(|error| error.to_string());
         let history = patiently(open).await?;
         let comparing = Comparing::wanted(&config, None)?;
+        if let Some(comparing) = &comparing {
+            comparing.restore(&history).await;
+        }
         let plan = Plan {
             settings: settings(&config),
             route: Route::new(
@@ -247,8 +253,11 @@ async fn until_told_to_end(
         }
     };
     tokio::pin!(runtime);
+    let mut keeping = interval_at(tokio::time::Instant::now() + KEEPING, KEEPING);
+    keeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = keeping.tick() => control.keep_comparison(),
             _ = monitor.tick() => reporter.report(&control.status().await),
             () = &mut runtime => return "the runtime is over",
             _ = signals.terminate.recv() => return "SIGTERM",

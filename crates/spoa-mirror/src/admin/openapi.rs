@@ -51,6 +51,7 @@ const ANY_TIME: [(&str, &str); 8] = [
         comparison::api::sample,
         comparison::api::report,
         comparison::api::runs,
+        comparison::api::ended_run,
         comparison::api::begin,
         comparison::api::rules,
         comparison::api::add_rule,

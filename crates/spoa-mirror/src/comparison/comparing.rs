@@ -16,6 +16,7 @@ use shadow_diff::{Body, Comparison, Outcome, Response};
 use super::half::{End, Half, Recorded};
 use super::hints::Hints;
 use super::intake::{Intake, Taken};
+use super::keeping::Kept;
 use super::ledger::{Candidate, Entry, Ledger};
 use super::pairing::{self, Of, Pair, Pairing};
 use crate::config::{Compare, Config};
@@ -189,6 +190,9 @@ pub struct Comparing {
     ledger: Arc<Mutex<Ledger>>,
     ending: Arc<AtomicBool>,
     thread: JoinHandle<()>,
+    kept: Kept,
+    /// Rules are changed one after the other.
+    rules: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -234,7 +238,8 @@ impl Comparing {
         };
         let thread = std::thread::Builder::new();
         let thread = thread.name("comparison".to_owned()).spawn(move || work.run())?;
-        Ok(Self { intake, state, ledger, ending, thread })
+        let (kept, rules) = (Kept::default(), tokio::sync::Mutex::default());
+        Ok(Self { intake, state, ledger, ending, thread, kept, rules })
     }
 
     /// Does as `config` says from now on; gives where the data plane puts halves, if any target's answers
@@ -249,6 +254,15 @@ impl Comparing {
     /// What the pairs amount to. The thread that compares waits while this is held: for moments, please.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         locked(&self.ledger)
+    }
+
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Held while rules are read, written to their file, and taken.
+    pub async fn changing_rules(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.rules.lock().await
     }
 
     /// How it stands.

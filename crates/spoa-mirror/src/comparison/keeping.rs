@@ -1,8 +1,8 @@
 //! Keeps what was counted in the history: now and then, at the end, and when a run ends.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tracing::{info, warn};
 
@@ -10,9 +10,6 @@ use super::comparing::Comparing;
 use super::ledger::{Ended, Ledger};
 use super::sample::Sample;
 use crate::history::{Changes, FinishedRun, History};
-
-/// Counts are kept this often.
-pub(super) const INTERVAL: Duration = Duration::from_secs(60);
 
 /// What counts are kept under.
 const NAME: &str = "ledger";
@@ -24,8 +21,6 @@ pub(super) struct Kept {
     revision: AtomicU64,
     /// The number of the first pair that is not kept yet.
     next_sample: AtomicU64,
-    /// Bytes of the counts.
-    bytes: AtomicUsize,
 }
 
 impl Comparing {
@@ -60,17 +55,25 @@ impl Comparing {
         }
     }
 
-    /// Keeps what has been counted since the last time. Never waits for the database.
-    pub fn keep(&self, history: &History) {
+    /// Keeps the runs that ended, and, where the history outlives the program, what has been counted since the
+    /// last time. Never waits for the database.
+    pub fn keep(&self, history: &History, outlives: bool) {
         let mut ledger = self.ledger();
         let mut changes = Changes::default();
-        for ended in ledger.take_ended() {
+        let all_ended = ledger.take_ended();
+        let any_ended = !all_ended.is_empty();
+        for ended in all_ended {
             changes = changes.finish_run(finished(&ledger, &ended));
         }
-        ledger.tidy();
+        if any_ended {
+            ledger.tidy();
+        }
         let kept = self.kept();
         let revision = ledger.revision() + 1;
-        if kept.revision.load(Relaxed) == revision {
+        if !outlives || kept.revision.load(Relaxed) == revision {
+            if any_ended {
+                history.write(changes);
+            }
             return;
         }
         let first = kept.next_sample.load(Relaxed);
@@ -80,7 +83,6 @@ impl Comparing {
             changes = changes.put_sample(sample.id, json);
         }
         let bytes = ledger.save();
-        kept.bytes.store(bytes.len(), Relaxed);
         changes = changes.forget_samples_except(&ledger.sample_ids()).save(NAME, bytes);
         let next = ledger.next_sample();
         drop(ledger);

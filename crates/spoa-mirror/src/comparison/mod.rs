@@ -8,6 +8,7 @@ mod expected;
 mod half;
 mod hints;
 pub mod intake;
+mod keeping;
 pub mod ledger;
 mod memory;
 pub mod pairing;

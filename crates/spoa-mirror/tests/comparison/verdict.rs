@@ -9,6 +9,7 @@ use testbed::client::load::Load;
 use testbed::haproxy::Version;
 use testbed::{ports, wait};
 
+use crate::running::mirror::Mirror;
 use crate::running::on_each_haproxy;
 use crate::scene::{Form, Scene, Setup, answering};
 
@@ -156,4 +157,55 @@ fn what_is_asked_for_and_is_not_there_is_said() {
         assert_eq!(status, expected, "{method} {path}: {message}");
         assert!(message.contains(word), "{method} {path}: {message}");
     }
+}
+
+/// What is told of a run has to outlive the agent: deployments restart it.
+#[test]
+fn counts_runs_and_rules_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let toml = |admin: SocketAddr| {
+        format!(
+            "compare = true\n[admin]\nlisten = \"{admin}\"\n\
+             [comparison]\nrules-file = \"{}\"\nhistory.file = \"{}\"\n",
+            file("rules.toml"),
+            file("history.db")
+        )
+    };
+    let admin = ports::free_addr();
+    let mut scene = Setup::new(Version::V3_4, Form::OneMessage).toml(&toml(admin)).start();
+    wait::holds(wait::LIMIT, "the admin API", || http1::get(admin, "/healthz").is_ok());
+    scene.production.set(answering(|request| item(number(request))));
+    scene.shadow.set(answering(|request| item(number(request) + number(request) % 2)));
+    send(&scene);
+    verdict(admin, REQUESTS);
+    let rule = json!({"place": "$.items[].name", "ignore": true});
+    assert_eq!(ask(admin, "POST", "/api/v1/comparison/rules", Some(&rule)).0, 200);
+    let begin = json!({"name": "rc2"});
+    let (_, runs) = ask(admin, "POST", "/api/v1/comparison/runs", Some(&begin));
+    assert_eq!(
+        (&runs["runs"][0]["name"], &runs["runs"][1]["name"]),
+        (&json!("rc2"), &json!("run 1"))
+    );
+    send(&scene);
+    let before = verdict(admin, REQUESTS);
+    assert_eq!(before["answer"], "fail");
+    scene.finish();
+
+    let admin = ports::free_addr();
+    let target = format!("[[target]]\nname = \"shadow\"\nurl = \"{}\"\n", scene.shadow.url());
+    let _mirror = Mirror::configured(&format!("{target}{}", toml(admin)));
+    wait::holds(wait::LIMIT, "the admin API", || http1::get(admin, "/healthz").is_ok());
+    let after = get(admin, "/api/v1/verdict");
+    assert_eq!(after, before);
+    let id = &after["targets"][0]["reasons"][0]["samples"][0];
+    let sample = get(admin, &format!("/api/v1/comparison/samples/{id}"));
+    assert_eq!(sample["run"], "rc2");
+    assert_eq!(get(admin, "/api/v1/comparison/rules")["rules"], json!([rule]));
+    let runs = get(admin, "/api/v1/comparison/runs");
+    let ended = &runs["runs"][1];
+    assert_eq!((&ended["name"], &ended["answer"]), (&json!("run 1"), &json!("fail")));
+    let report = get(admin, &format!("/api/v1/comparison/runs/{}", ended["id"]));
+    assert_eq!(report["verdict"]["answer"], "fail");
+    assert!(!report["samples"].as_array().unwrap().is_empty());
 }

@@ -1,5 +1,6 @@
 //! Answers requests about comparison.
 
+use std::io;
 use std::sync::{Arc, MutexGuard};
 
 use axum::Router;
@@ -23,7 +24,9 @@ use crate::comparison::Comparing;
 use crate::comparison::ledger::{Candidate, Ledger, NotARule};
 use crate::comparison::sample::Sample;
 use crate::config::ComparisonConfig;
+use crate::config::file::write_rules_file;
 use crate::control::Control;
+use crate::history::Unread;
 
 pub(in crate::admin) fn router() -> Router<Control> {
     Router::new()
@@ -32,6 +35,7 @@ pub(in crate::admin) fn router() -> Router<Control> {
         .route("/api/v1/comparison/endpoint", get(endpoint))
         .route("/api/v1/comparison/samples/{id}", get(sample))
         .route("/api/v1/comparison/runs", get(runs).post(begin))
+        .route("/api/v1/comparison/runs/{id}", get(ended_run))
         .route("/api/v1/comparison/rules", get(rules).post(add_rule))
         .route("/api/v1/comparison/rules/{number}", delete(remove_rule))
         .route("/api/v1/comparison/report", get(report))
@@ -140,13 +144,41 @@ pub(in crate::admin) async fn report(
     responses((status = 200, description = "Those that go on first", body = RunsView),
               (status = 404, description = "Nothing is compared", body = ErrorBody)))]
 pub(in crate::admin) async fn runs(State(control): State<Control>) -> Answer {
-    let comparing = comparing(&control)?;
-    Ok(json(StatusCode::OK, &all_runs(&comparing.ledger())))
+    comparing(&control)?;
+    Ok(json(StatusCode::OK, &all_runs(&control).await?))
 }
 
-pub(crate) fn all_runs(ledger: &Ledger) -> RunsView {
-    let runs = ledger.candidates().map(|(name, candidate)| shown::run(name, candidate));
-    RunsView { runs: runs.collect() }
+/// The runs that go on, then those of the history.
+pub(crate) async fn all_runs(control: &Control) -> Result<RunsView, ApiError> {
+    let mut runs: Vec<_> = control.comparing().map_or_else(Vec::new, |comparing| {
+        let ledger = comparing.ledger();
+        ledger.candidates().map(|(name, candidate)| shown::run(name, candidate)).collect()
+    });
+    let ended = control.history().runs(None).await.map_err(|error| unread(&error))?;
+    runs.extend(ended.into_iter().map(shown::ended_run));
+    Ok(RunsView { runs })
+}
+
+/// A run that ended: its report.
+#[utoipa::path(get, path = "/api/v1/comparison/runs/{id}", tag = "comparison",
+    params(("id" = u64, Path, description = "Its number")),
+    responses((status = 200, description = "The report at its end", body = ReportView),
+              (status = 404, description = "It is not kept", body = ErrorBody)))]
+pub(in crate::admin) async fn ended_run(State(control): State<Control>, id: Number) -> Answer {
+    Ok(json(StatusCode::OK, &report_of(&control, id.0).await?))
+}
+
+/// The report of a run that ended.
+pub(crate) async fn report_of(control: &Control, id: u64) -> Result<ReportView, ApiError> {
+    let run = control.history().run(id).await.map_err(|error| unread(&error))?;
+    let run = run.ok_or_else(|| ApiError::not_found("no run of this number is kept"))?;
+    serde_json::from_str(&run.report).map_err(|_| {
+        ApiError::not_found("the report of this run was written by another version of the program")
+    })
+}
+
+fn unread(error: &Unread) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "no-history", error.to_string())
 }
 
 /// Begins a run: everything counted so far belongs to the one before.
@@ -162,8 +194,19 @@ pub(in crate::admin) async fn begin(
     let name = asked.name.trim();
     ComparisonConfig::check_run(name).map_err(ApiError::bad_request)?;
     let comparing = comparing(&control)?;
+    begin_run(&comparing, &caller, name, asked.target.as_deref())?;
+    control.keep_comparison();
+    Ok(json(StatusCode::OK, &all_runs(&control).await?))
+}
+
+fn begin_run(
+    comparing: &Comparing,
+    caller: &Caller,
+    name: &str,
+    target: Option<&str>,
+) -> Result<(), ApiError> {
     let mut ledger = comparing.ledger();
-    let targets: Vec<String> = match asked.target.as_deref() {
+    let targets: Vec<String> = match target {
         Some(target) => vec![pick(&ledger, Some(target))?.0.to_owned()],
         None => ledger.candidates().map(|(name, _)| name.to_owned()).collect(),
     };
@@ -173,7 +216,7 @@ pub(in crate::admin) async fn begin(
             info!("comparison of {target}: run {name:?} begun by {}", caller.name);
         }
     }
-    Ok(json(StatusCode::OK, &all_runs(&ledger)))
+    Ok(())
 }
 
 /// The rules that were made while the agent runs.
@@ -204,6 +247,7 @@ pub(in crate::admin) async fn add_rule(
     Asked(asked): Asked<RuleView>,
 ) -> Answer {
     let comparing = comparing(&control)?;
+    let _turn = comparing.changing_rules().await;
     let rule = Rule::try_from(asked).map_err(|message| unusable(&message))?;
     let mut rules = comparing.ledger().own_rules().to_vec();
     if !rules.contains(&rule) {
@@ -224,6 +268,7 @@ pub(in crate::admin) async fn remove_rule(
     number: Number,
 ) -> Answer {
     let comparing = comparing(&control)?;
+    let _turn = comparing.changing_rules().await;
     let mut rules = comparing.ledger().own_rules().to_vec();
     let place = usize::try_from(number.0).ok().and_then(|number| number.checked_sub(1));
     let Some(place) = place.filter(|place| *place < rules.len()) else {
@@ -236,10 +281,25 @@ pub(in crate::admin) async fn remove_rule(
 }
 
 async fn change_rules(control: &Control, comparing: &Comparing, rules: Vec<Rule>) -> Answer {
-    comparing.ledger().set_own_rules(rules.clone()).map_err(|error| match error {
+    let not_taken = |error| match error {
         NotARule::Wrong(error) => unusable(&error.to_string()),
-        NotARule::Many => unusable("there are 500 rules already; take some back"),
-    })?;
+        NotARule::Many => unusable("there are 1000 rules already; take some back"),
+    };
+    Ledger::check_own_rules(&rules).map_err(not_taken)?;
+    if let Some(file) = control.config().comparison.rules_file.clone() {
+        let (path, written) = (file.clone(), rules.clone());
+        let writing = tokio::task::spawn_blocking(move || write_rules_file(&path, &written));
+        let written = writing.await.map_err(io::Error::other).and_then(|written| written);
+        written.map_err(|error| {
+            let message = format!(
+                "nothing has changed: {}, which comparison.rules-file names, cannot be written: \
+                 {error}",
+                file.display()
+            );
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "rules-file", message)
+        })?;
+    }
+    comparing.ledger().set_own_rules(rules.clone()).map_err(not_taken)?;
     Ok(shown_rules(control, &rules))
 }
 

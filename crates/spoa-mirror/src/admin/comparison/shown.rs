@@ -15,6 +15,7 @@ use super::view::{
 };
 use crate::comparison::ledger::{Candidate, Ledger};
 use crate::date::rfc3339;
+use crate::history::KeptRun;
 
 /// Pairs that a report shows.
 const REPORT_SAMPLES: usize = 50;
@@ -232,7 +233,25 @@ pub(crate) fn run(target: &str, candidate: &Candidate) -> RunView {
         started: rfc3339(candidate.started),
         ended: None,
         answer: answer(candidate.verdict.answer),
-        requests: candidate.books.requests(),
+        requests: Some(candidate.books.requests()),
+    }
+}
+
+/// A run that ended.
+pub(crate) fn ended_run(run: KeptRun) -> RunView {
+    let time = |milliseconds| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds));
+    RunView {
+        id: Some(run.id),
+        target: run.target,
+        name: run.name,
+        started: time(run.started_ms),
+        ended: Some(time(run.ended_ms)),
+        answer: match run.answer.as_str() {
+            "pass" => AnswerView::Pass,
+            "fail" => AnswerView::Fail,
+            _ => AnswerView::NotEnoughData,
+        },
+        requests: None,
     }
 }
 

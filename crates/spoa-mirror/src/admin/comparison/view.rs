@@ -240,7 +240,7 @@ pub struct RunsView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
     /// Its number; `null` while it goes on.
-    pub id: Option<i64>,
+    pub id: Option<u64>,
     /// The target.
     pub target: String,
     /// Its name.
@@ -251,8 +251,8 @@ pub struct RunView {
     pub ended: Option<String>,
     /// The answer, so far or at the end.
     pub answer: AnswerView,
-    /// The candidate's requests.
-    pub requests: u64,
+    /// The candidate's requests so far; of a run that ended, its report tells.
+    pub requests: Option<u64>,
 }
 
 /// A run to begin.

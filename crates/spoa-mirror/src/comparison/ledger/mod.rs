@@ -34,7 +34,7 @@ use shelf::Shelf;
 pub const SHELF_BYTES: usize = 32 << 20;
 
 /// Rules that may be made while the agent runs.
-pub const MAX_OWN_RULES: usize = 500;
+pub const MAX_OWN_RULES: usize = 1000;
 
 /// The counts of all candidates.
 pub struct Ledger {
@@ -311,10 +311,7 @@ impl Ledger {
     /// # Errors
     /// Which of them cannot be used, counted from 0 among `rules`.
     pub fn set_own_rules(&mut self, rules: Vec<Rule>) -> Result<(), NotARule> {
-        if rules.len() > MAX_OWN_RULES {
-            return Err(NotARule::Many);
-        }
-        shadow_diff::Rules::compile(&rules).map_err(NotARule::Wrong)?;
+        Self::check_own_rules(&rules)?;
         let fresh: Vec<_> = rules.iter().filter(|rule| !self.own_rules.contains(rule)).collect();
         let ignored = fresh.into_iter().filter(|rule| rule.action == Action::Ignore);
         let ignored: Vec<_> =
@@ -331,6 +328,18 @@ impl Ledger {
         self.judge_all();
         self.tidy();
         self.revision += 1;
+        Ok(())
+    }
+
+    /// Whether these rules could be taken.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_own_rules(rules: &[Rule]) -> Result<(), NotARule> {
+        if rules.len() > MAX_OWN_RULES {
+            return Err(NotARule::Many);
+        }
+        shadow_diff::Rules::compile(rules).map_err(NotARule::Wrong)?;
         Ok(())
     }
 
