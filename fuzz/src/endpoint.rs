@@ -23,7 +23,10 @@ pub fn endpoint(data: &[u8]) {
         let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
         let (method, path) = (&line[..end], line.get(end + 1..).unwrap_or_default());
         let assigned = match (quiet, std::str::from_utf8(method), std::str::from_utf8(path)) {
-            (true, Ok(method), Ok(path)) => endpoints.restore(method, path),
+            // Names of endpoints are without them.
+            (true, Ok(method), Ok(path)) if !path.contains(char::is_control) => {
+                endpoints.restore(method, path)
+            }
             _ => endpoints.assign(method, path),
         };
         for merge in &assigned.merges {
