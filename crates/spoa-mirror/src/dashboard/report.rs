@@ -19,7 +19,7 @@ use super::interval::Interval;
 use super::pair::{Line, Pair};
 use super::verdict::{self, Card};
 use crate::admin::ApiError;
-use crate::admin::comparison::api::{InQuery, comparing};
+use crate::admin::comparison::api::{InQuery, comparing, report_of};
 use crate::admin::comparison::shown;
 use crate::admin::comparison::view::{EndpointDetailView, ReportView};
 use crate::control::Control;
@@ -32,21 +32,18 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'")
 });
 
-/// Which candidate.
+/// Which candidate, or which run that ended.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     target: Option<String>,
+    run: Option<u64>,
 }
 
 pub(super) async fn page(State(control): State<Control>, InQuery(asked): InQuery<Asked>) -> Answer {
-    let view = {
-        let comparing = comparing(&control)?;
-        let ledger = comparing.ledger();
-        let chosen = super::candidate::choose(&ledger, asked.target.as_deref())?;
-        let (target, candidate) =
-            chosen.ok_or_else(|| ApiError::not_found("no target has `compare = true`"))?;
-        shown::report(&ledger, target, candidate)
+    let view = match asked.run {
+        Some(run) => report_of(&control, run).await?,
+        None => of_candidate(&control, asked.target.as_deref())?,
     };
     let mut response = show(&Report::new(&view))?;
     let policy = format!("{}; frame-ancestors 'none'", *POLICY);
@@ -54,6 +51,15 @@ pub(super) async fn page(State(control): State<Control>, InQuery(asked): InQuery
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }
     Ok(response)
+}
+
+fn of_candidate(control: &Control, target: Option<&str>) -> Result<ReportView, ApiError> {
+    let comparing = comparing(control)?;
+    let ledger = comparing.ledger();
+    let chosen = super::candidate::choose(&ledger, target)?;
+    let (target, candidate) =
+        chosen.ok_or_else(|| ApiError::not_found("no target has `compare = true`"))?;
+    Ok(shown::report(&ledger, target, candidate))
 }
 
 #[derive(Template)]

@@ -20,10 +20,8 @@ pub(super) async fn page(State(control): State<Control>) -> Answer {
             file: None,
         });
     };
-    let (runs, rules) = {
-        let ledger = comparing.ledger();
-        (all_runs(&ledger).runs, ledger.own_rules().iter().map(RuleView::from).collect::<Vec<_>>())
-    };
+    let runs = all_runs(&control).await?.runs;
+    let rules: Vec<_> = comparing.ledger().own_rules().iter().map(RuleView::from).collect();
     let candidates = runs.iter().filter(|run| run.ended.is_none());
     let file = control.config().comparison.rules_file.clone();
     show(&Runs {
@@ -55,7 +53,8 @@ struct Run {
 
 impl Run {
     fn new(run: RunView) -> Self {
-        let (answer, requests) = (verdict::answer(run.answer), count(run.requests));
+        let answer = verdict::answer(run.answer);
+        let requests = run.requests.map(count).unwrap_or_default();
         Self { run, answer, requests }
     }
 }

@@ -126,6 +126,10 @@ fn the_description_names_what_there_is() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     let mut operations = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
+        // What has no default, or is about comparison, of which there is none here, has tests of its own.
+        if path.starts_with("/api/v1/comparison") || path == "/api/v1/verdict" {
+            continue;
+        }
         let path = path.replace("{name}", &agent.target());
         for (method, _) in item.as_object().unwrap() {
             let line = format!("{} {path}", method.to_uppercase());
