@@ -56,7 +56,10 @@ async function refresh() {
       show("stale", "no longer there; as of");
       return;
     }
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    if (!answer.ok) {
+      show("stale", `stale: the agent answers with status ${answer.status}; as of`);
+      return;
+    }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = page.getElementById("main");
     if (!next || held()) return;
@@ -320,12 +323,12 @@ function draw(name, at, series, format) {
     grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false },
   };
   const plot = new uPlot({
-    width: place.clientWidth, height: 180,
+    width: place.clientWidth, height: 164,
     // As everything here, and as logs.
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
     cursor: { sync: { key: "overview" }, points: { size: 5 } },
     scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, 1e-9) * 1.08] } },
-    axes: [{ ...axis, size: 40 }, { ...axis, size: 56, values: (_, all) => all.map(format) }],
+    axes: [{ ...axis, size: 24, space: 64, values: clock }, { ...axis, size: 56, values: (_, all) => all.map(format) }],
     series: [
       { label: "UTC", value: (_, seconds) => (seconds === null ? "–" : new Date(seconds * 1000).toISOString().slice(11, 19)) },
       ...series.map((one) => ({
@@ -336,6 +339,12 @@ function draw(name, at, series, format) {
     ],
   }, data, place);
   plots.push({ name, labels: series.map((one) => one.label).join(), plot, place });
+}
+
+// Times along the axis as everywhere else here: UTC, 24 hours.
+function clock(_, times, __, ___, step) {
+  const [from, to] = step >= 86400 ? [5, 10] : [11, step < 60 ? 19 : 16];
+  return times.map((seconds) => new Date(seconds * 1000).toISOString().slice(from, to));
 }
 
 const round = (value) => (value >= 100 ? value.toFixed(0) : String(+value.toPrecision(3)));
@@ -380,7 +389,7 @@ function redraw() {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 addEventListener("resize", () => {
-  for (const { plot: one, place } of plots) one.setSize({ width: place.clientWidth, height: 180 });
+  for (const { plot: one, place } of plots) one.setSize({ width: place.clientWidth, height: 164 });
 });
 
 // ---- Begin.
