@@ -14,10 +14,11 @@ const hold = document.getElementById("hold");
 let events = null;
 let fetching = false;
 let again = false;
+let retry = 0;
 
 function show(state, text) {
   // A screen reader is told of changes, not every two seconds.
-  if (live.dataset.state === state) return;
+  if (live.dataset.state === state && liveText.textContent === text) return;
   live.dataset.state = state;
   live.classList.toggle("on", state === "on");
   live.classList.toggle("stale", state === "stale");
@@ -30,11 +31,14 @@ function listen() {
   events.addEventListener("open", () => show("on", "live, as of"));
   events.addEventListener("changed", refresh);
   events.addEventListener("error", () => {
-    show("stale", "stale: the agent does not answer; as of");
-    // Refused for good (no place, no token): the browser tries no more, so we do, later.
+    // Refused for good (no place, no token): the browser tries no more. Until there is a place, we ask.
     if (events && events.readyState === EventSource.CLOSED) {
       stopListening();
-      setTimeout(listen, 10000);
+      clearTimeout(retry);
+      retry = setTimeout(listen, 10000);
+      refresh();
+    } else {
+      show("stale", "stale: the agent does not answer; as of");
     }
   });
 }
@@ -67,7 +71,8 @@ async function refresh() {
     const asOf = document.getElementById("as-of");
     const nextAsOf = page.getElementById("as-of");
     if (asOf && nextAsOf) become(asOf, nextAsOf);
-    if (events) show("on", "live, as of");
+    const open = events && events.readyState === EventSource.OPEN;
+    show("on", open ? "live, as of" : "every 10 seconds, as of");
   } catch {
     show("stale", "stale: the agent does not answer; as of");
   } finally {
