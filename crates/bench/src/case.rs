@@ -64,13 +64,22 @@ pub(crate) enum Target {
     Everything,
     /// Nobody listens.
     Down,
+    /// nginx, HTTP/1.1; HAProxy hands over production's answers, too, and nobody wants them.
+    Answered,
+    /// The same, and 10 % of the pairs are compared.
+    Compared,
 }
 
 impl Case {
     /// Whether the target takes every copy at this load, so that none may be lost.
     pub(crate) fn lossless(&self) -> bool {
         match self.target {
-            Target::Http1 | Target::H2c | Target::Tls | Target::Several(_) => true,
+            Target::Http1
+            | Target::H2c
+            | Target::Tls
+            | Target::Several(_)
+            | Target::Answered
+            | Target::Compared => true,
             Target::Slow | Target::Everything => matches!(self.load, Load::Rate(_)),
             Target::Down => false,
         }
@@ -101,6 +110,17 @@ pub(crate) fn all() -> Vec<Case> {
         Case { name, request, base: name, long: 0.5, ..get.with(about) }
     };
     let rate_1000 = load("rate-1000", "small GET, 1,000 requests a second", Load::Rate(1000));
+    let rate = Case {
+        often: true,
+        ..load("rate", "small GET, 2,000 requests a second", Load::Rate(2000))
+    };
+    // No other agent takes these messages.
+    let answered = |like: &Case, name, about: &str, target| Case {
+        name,
+        target,
+        rivals: false,
+        ..like.with(&format!("small GET, {about}"))
+    };
     let slow = |name, about: &str, target| Case {
         name,
         target,
@@ -121,10 +141,7 @@ pub(crate) fn all() -> Vec<Case> {
         to("three", "small GET, closed loop, three targets", Target::Several(3)),
         to("http2", "small GET, closed loop, HTTP/2 target", Target::H2c),
         to("tls", "small GET, closed loop, TLS target", Target::Tls),
-        Case {
-            often: true,
-            ..load("rate", "small GET, 2,000 requests a second", Load::Rate(2000))
-        },
+        rate.clone(),
         Case { often: true, rivals: false, ..rate_1000.clone() },
         Case { often: true, ..slow("slow", "a target that answers after 1 s", Target::Slow) },
         slow(
@@ -132,6 +149,25 @@ pub(crate) fn all() -> Vec<Case> {
             "a target that answers after 1 s and two good ones, each with rules, sample, rewriting, \
              redaction, rate, adaptive limit and breaker; every copy logged",
             Target::Everything,
+        ),
+        answered(
+            &get,
+            "answered",
+            "closed loop, production's answers handed over",
+            Target::Answered,
+        ),
+        answered(&get, "compared", "the same, and 10 % of the pairs compared", Target::Compared),
+        answered(
+            &rate,
+            "rate-answered",
+            "2,000 requests a second, production's answers handed over",
+            Target::Answered,
+        ),
+        answered(
+            &rate,
+            "rate-compared",
+            "the same, and 10 % of the pairs compared",
+            Target::Compared,
         ),
         spop("spop-32", 32),
         spop("spop-many", spop_connections(10_000)),

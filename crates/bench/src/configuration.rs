@@ -51,6 +51,9 @@ pub(crate) fn text(
     } else {
         "copies = \"none\"\n".to_owned()
     };
+    if case.target == Target::Compared {
+        text += "[comparison]\nsample = 10\n";
+    }
     for (number, url) in targets.iter().enumerate() {
         let _ = writeln!(text, "[[target]]\nname = \"t{number}\"\nurl = \"{url}\"");
         match case.target {
@@ -59,6 +62,7 @@ pub(crate) fn text(
                 let _ = writeln!(text, "http = \"1.1\"\ntls = {{ ca = \"{}\" }}", ca.display());
             }
             Target::Everything => text += EVERYTHING,
+            Target::Compared => text += "compare = true\n",
             _ => {}
         }
         if case.lossless() {

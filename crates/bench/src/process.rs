@@ -5,8 +5,17 @@ use std::process::{Child, Command, Stdio};
 
 /// Processor time of a process and all its threads so far, in nanoseconds.
 pub(crate) fn cpu(pid: u32) -> u64 {
+    cpu_of_threads(pid, "")
+}
+
+/// Processor time so far of those threads of a process whose names begin so, in nanoseconds.
+pub(crate) fn cpu_of_threads(pid: u32, beginning: &str) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    threads
+    let named = threads.filter(|thread| {
+        let name = fs::read_to_string(thread.path().join("comm"));
+        name.is_ok_and(|name| name.starts_with(beginning))
+    });
+    named
         .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
         .filter_map(|text| text.split(' ').next()?.parse::<u64>().ok())
         .sum()

@@ -63,6 +63,8 @@ enum Figure {
     Rate,
     P99,
     Cpu,
+    /// CPU of the data plane's threads.
+    WorkerCpu,
     /// CPU of a client that only sends the same copies.
     ClientCpu,
     Syscalls,
@@ -84,7 +86,7 @@ macro_rules! both {
     };
 }
 
-use Figure::{ClientCpu, Cpu, P99, Rate, Rss, Syscalls};
+use Figure::{ClientCpu, Cpu, P99, Rate, Rss, Syscalls, WorkerCpu};
 use Limit::{AtLeast, AtMost, Nothing};
 use Part::{Minus, Plus};
 
@@ -210,6 +212,33 @@ pub(crate) const ALL: &[Requirement] = &[
         what: "CPU with an HTTPS target, of that with plain HTTP",
         value: Value::Ratio(&[Plus(ours("tls", Cpu))], &[Plus(ours("get", Cpu))]),
         limits: both!(AtMost(1.6)),
+        decides: Decides::Median,
+        digits: 2,
+    },
+    Requirement {
+        what: "CPU of the data plane with 10 % compared, of that with nothing compared",
+        value: Value::Ratio(
+            &[Plus(ours("compared", WorkerCpu))],
+            &[Plus(ours("answered", WorkerCpu))],
+        ),
+        limits: both!(AtMost(1.05)),
+        decides: Decides::Median,
+        digits: 2,
+    },
+    Requirement {
+        what: "client p99 at 2,000 req/s with 10 % compared, of that with nothing compared",
+        value: Value::Ratio(
+            &[Plus(ours("rate-compared", P99))],
+            &[Plus(ours("rate-answered", P99))],
+        ),
+        limits: both!(AtMost(1.05)),
+        decides: Decides::Median,
+        digits: 2,
+    },
+    Requirement {
+        what: "CPU of the whole agent with 10 % compared, of that with nothing compared",
+        value: Value::Ratio(&[Plus(ours("compared", Cpu))], &[Plus(ours("answered", Cpu))]),
+        limits: both!(Nothing),
         decides: Decides::Median,
         digits: 2,
     },
@@ -348,6 +377,7 @@ impl Figure {
             Self::Rate => Some(measured.rate),
             Self::P99 => Some(measured.p99),
             Self::Cpu => measured.cpu,
+            Self::WorkerCpu => measured.worker_cpu,
             Self::ClientCpu => measured.client_cpu,
             Self::Syscalls => measured.syscalls,
             Self::Rss => measured.rss,

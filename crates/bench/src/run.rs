@@ -42,6 +42,8 @@ pub(crate) struct Measured {
     /// Microseconds of the agent's processor time for each request that production got; of nginx's
     /// whole where it mirrors.
     pub(crate) cpu: Option<f64>,
+    /// Processor time of the agent's data plane alone, for each request, in microseconds.
+    pub(crate) worker_cpu: Option<f64>,
     /// Microseconds that the same copies cost a client that only sends them.
     pub(crate) client_cpu: Option<f64>,
     /// System calls of the agent for each request.
@@ -98,6 +100,7 @@ pub(crate) fn run(
         _ => agent.as_ref().map(Agent::pid),
     };
     let address = front.address().unwrap_or(agent_at);
+    let worker_cpu = || agent.as_ref().map(|agent| process::cpu_of_threads(agent.pid(), "worker-"));
     let cpu = || {
         measured_process.map(|pid| process::family(pid).into_iter().map(process::cpu).sum::<u64>())
     };
@@ -106,9 +109,9 @@ pub(crate) fn run(
     let syscalls = measured_process.and_then(|pid| syscalls(pid, case, &production));
     let files = agent.as_ref().map(Agent::open_files);
     let mut clients = clients.warm()?;
-    let (cpu_before, requests_before) = (cpu(), production.requests());
+    let (cpu_before, worker_before, requests_before) = (cpu(), worker_cpu(), production.requests());
     let seen = clients.end()?;
-    let (cpu_after, requests_after) = (cpu(), production.requests());
+    let (cpu_after, worker_after, requests_after) = (cpu(), worker_cpu(), production.requests());
     let files = agent.as_ref().map(Agent::open_files).max(files);
     let rss = agent.as_ref().map(|agent| agent.peak_rss() as f64 / f64::from(1 << 20));
     let copies = match (&contender.kind, &agent) {
@@ -121,6 +124,8 @@ pub(crate) fn run(
     let counted = counted.unwrap_or(requests_after - requests_before);
     let per_request = |total: u64| total as f64 / 1000.0 / counted.max(1) as f64;
     let cpu = cpu_after.zip(cpu_before).map(|(after, before)| per_request(after - before));
+    let worker_cpu =
+        worker_after.zip(worker_before).map(|(after, before)| per_request(after - before));
     let requests = match (front.address(), seen.answered_with_warm_up) {
         (None, Some(answered)) => answered,
         _ => production.requests(),
@@ -149,6 +154,7 @@ pub(crate) fn run(
         lost,
         unanswered,
         cpu,
+        worker_cpu,
         client_cpu,
         syscalls,
         rss,
@@ -244,7 +250,7 @@ impl Targets {
     fn start(case: &Case, directory: &Path) -> Self {
         let several = |count| (0..count).map(|_| Server::Http1).collect();
         let (servers, slow) = match case.target {
-            Target::Http1 => (several(1), false),
+            Target::Http1 | Target::Answered | Target::Compared => (several(1), false),
             Target::H2c => (vec![Server::H2c], false),
             Target::Tls => (vec![Server::Tls], false),
             Target::Several(count) => (several(count), false),
