@@ -35,7 +35,38 @@ pub struct HeaderRow {
 /// would take long, what is between the first and the last difference is put together line by line.
 #[must_use]
 pub fn side_by_side(production: &[String], shadow: &[String]) -> Vec<Row> {
-    let rows = shown::beside(production, shadow).into_iter().map(|(ours, theirs)| {
+    let rows = beside(production, shadow, production, shadow);
+    rows.chunk_by(|one, next| one.changed == next.changed)
+        .flat_map(|rows| match rows {
+            [Row { changed: true, .. }, _, ..] => by_name(rows),
+            _ => rows.to_vec(),
+        })
+        .collect()
+}
+
+/// Changed lines anew: those of one name, which ends at a colon, beside each other, so that a member that is
+/// missing does not stand beside the next one.
+fn by_name(rows: &[Row]) -> Vec<Row> {
+    let lines =
+        |of: fn(&Row) -> &Option<String>| rows.iter().filter_map(move |row| of(row).clone());
+    let production: Vec<_> = lines(|row| &row.production).collect();
+    let shadow: Vec<_> = lines(|row| &row.shadow).collect();
+    let names = |lines: &[String]| {
+        let name =
+            |line: &String| line.split_once(':').map_or(line.clone(), |(name, _)| name.into());
+        lines.iter().map(name).collect::<Vec<String>>()
+    };
+    beside(&production, &shadow, &names(&production), &names(&shadow))
+}
+
+/// Rows as others, line by line, find each other.
+fn beside(
+    production: &[String],
+    shadow: &[String],
+    production_as: &[String],
+    shadow_as: &[String],
+) -> Vec<Row> {
+    let rows = shown::beside(production_as, shadow_as).into_iter().map(|(ours, theirs)| {
         let production = ours.and_then(|at| production.get(at)).cloned();
         let shadow = theirs.and_then(|at| shadow.get(at)).cloned();
         Row { changed: production != shadow, production, shadow }
@@ -98,6 +129,14 @@ mod tests {
             format!("{}{sign}{}", side(row.production), side(row.shadow))
         };
         side_by_side(&lines(production), &lines(shadow)).into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn changed_lines_of_one_name_stand_beside_each_other() {
+        assert_eq!(
+            rows("{ tier:1 visit:2 price:3 }", "{ visit:4 price:5 }"),
+            ["{ {", "tier:1|", "visit:2|visit:4", "price:3|price:5", "} }"]
+        );
     }
 
     #[test]

