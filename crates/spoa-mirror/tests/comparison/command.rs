@@ -44,7 +44,7 @@ fn a_pipeline_waits_for_its_own_run() {
 
     // The next candidate fails, and its verdict is not taken for that of the one before.
     scene.shadow.set(answering(|request| {
-        let fails = request.target().starts_with(b"/items");
+        let fails = request.target().starts_with(b"/v2/items");
         if fails { Response::new(500) } else { Response::ok("same") }
     }));
     assert_eq!(run(admin, &["begin", "rc3", "--target", "shadow"]).status.code(), Some(0));
