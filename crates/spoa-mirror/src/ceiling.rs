@@ -26,6 +26,8 @@ const REGEX: u64 = 1 << 20;
 const COMPARING: u64 = 2 * (8 << 20) + 2 * 500_000 * 64;
 /// The same of one in a rule for comparison, with the cache that a search usually has.
 const COMPARED_REGEX: u64 = REGEX + (2 << 20);
+/// All counts of a run (`shadow_diff::books`), and once more as they are written down.
+const COUNTED: u64 = 2 * (16 << 20);
 /// What HAProxy's `tune.bufsize` is when nobody set it.
 const USUAL_BUFFER: u64 = 16 * 1024;
 
@@ -114,6 +116,12 @@ impl Ceiling {
             parts.push(part("comparison: answers that are held", 1, halves));
             parts.push(part("comparison: places for them", 1, comparison::FIXED_BYTES as u64));
             parts.push(part("comparison: work room", 1, COMPARING));
+            let candidates = config.targets.iter().filter(|t| t.compare == Compare::Candidate);
+            // One run goes on while the one before it is written down.
+            let counts = 2 * candidates.count() as u64;
+            parts.push(part("comparison: counts of a candidate's run", counts, COUNTED));
+            let shelf = comparison::ledger::SHELF_BYTES as u64;
+            parts.push(part("comparison: pairs that people may look at", 1, shelf));
             let replaces = |rule: &&Rule| matches!(rule.action, Action::Replace { .. });
             let patterns = config.comparison.rules.iter().filter(replaces).count() as u64;
             if patterns > 0 {
