@@ -52,7 +52,14 @@ pub(super) struct Difference {
 /// A line of production's answer beside one of the candidate's.
 pub(super) enum Line {
     /// A header's name is empty in bodies.
-    Beside { name: String, production: Option<Marked>, shadow: Option<Marked>, changed: bool },
+    Beside {
+        name: String,
+        production: Option<Marked>,
+        shadow: Option<Marked>,
+        changed: bool,
+        /// It is changed, and a rule says that this is no difference.
+        excused: bool,
+    },
     /// So many equal lines that are left out.
     Folded(usize),
 }
@@ -73,12 +80,15 @@ impl Pair {
         let headers = header_rows(production, shadow);
         let headers = headers
             .into_iter()
-            .map(|row| beside(row.name, row.production, row.shadow, row.changed))
+            .map(|row| {
+                let excused = row.changed && is_excused(sample, &row.name);
+                beside(row.name, row.production, row.shadow, row.changed, excused)
+            })
             .collect();
         let bodies = side_by_side(&production.body.lines, &shadow.body.lines);
         let bodies = bodies
             .into_iter()
-            .map(|row| beside(String::new(), row.production, row.shadow, row.changed))
+            .map(|row| beside(String::new(), row.production, row.shadow, row.changed, false))
             .collect();
         let differences = sample.differences.iter().map(|difference| Difference {
             place: difference.place.clone(),
@@ -117,7 +127,22 @@ fn facts(answer: &ShownAnswer) -> Facts {
     }
 }
 
-fn beside(name: String, production: Option<String>, shadow: Option<String>, changed: bool) -> Line {
+/// Whether a header is not among the differences, of which all are known.
+fn is_excused(sample: &Sample, name: &str) -> bool {
+    let place = format!("header {}", name.to_ascii_lowercase());
+    let is_there = |found: &str| {
+        found.strip_prefix(&place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    sample.more == 0 && !sample.differences.iter().any(|found| is_there(&found.place))
+}
+
+fn beside(
+    name: String,
+    production: Option<String>,
+    shadow: Option<String>,
+    changed: bool,
+    excused: bool,
+) -> Line {
     let (production, shadow) = match (production, shadow) {
         (Some(production), Some(shadow)) if changed => {
             let (production, shadow) = marked(&production, &shadow);
@@ -131,7 +156,7 @@ fn beside(name: String, production: Option<String>, shadow: Option<String>, chan
             (production.map(whole), shadow.map(whole))
         }
     };
-    Line::Beside { name, production, shadow, changed }
+    Line::Beside { name, production, shadow, changed, excused }
 }
 
 /// Marks what is between the first and the last character that differ.
@@ -186,6 +211,7 @@ fn unfold(kept: &mut Vec<Line>, hidden: &mut Vec<Line>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::comparison::sample::{ShownDifference, ShownRequest};
 
     fn parts(marked: &Marked) -> [&str; 3] {
         [&marked.before, &marked.changed, &marked.after]
@@ -212,8 +238,39 @@ mod tests {
     }
 
     #[test]
+    fn headers_that_a_rule_excuses_are_told_from_differences() {
+        let body = crate::comparison::sample::ShownBody::default();
+        let answer = ShownAnswer { status: 200, headers: None, body: body.clone(), time_us: None };
+        let difference = |place: &str| ShownDifference {
+            place: place.to_owned(),
+            kind: "value".to_owned(),
+            production: None,
+            shadow: None,
+        };
+        let request =
+            ShownRequest { method: String::new(), url: String::new(), headers: Vec::new(), body };
+        let mut sample = Sample {
+            id: 1,
+            at_ms: 0,
+            target: String::new(),
+            run: String::new(),
+            endpoint: String::new(),
+            request,
+            production: answer.clone(),
+            shadow: answer,
+            differences: vec![difference("header etag"), difference("header set-cookie.id.path")],
+            more: 0,
+        };
+        let names = ["ETag", "Set-Cookie", "Date", "e"];
+        let excused = |sample: &Sample| names.map(|name| is_excused(sample, name));
+        assert_eq!(excused(&sample), [false, false, true, true]);
+        sample.more = 1;
+        assert_eq!(excused(&sample), [false; 4]);
+    }
+
+    #[test]
     fn equal_lines_far_from_changes_are_folded() {
-        let line = |changed| beside(String::new(), Some("a".to_owned()), None, changed);
+        let line = |changed| beside(String::new(), Some("a".to_owned()), None, changed, false);
         let lines = (0..30).map(|index| line(index == 10)).collect();
         let shape: Vec<usize> = folded(lines)
             .iter()
