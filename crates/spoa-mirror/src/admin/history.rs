@@ -99,7 +99,7 @@ pub struct CopiesView {
 
 /// What the agent did over time, thinned out to as many points as wanted.
 #[utoipa::path(get, path = "/api/v1/history", tag = "status",
-    params(("from" = inline(From), Query, description = "From when: seconds ago, or RFC 3339. \
+    params(("from" = inline(Option<From>), Query, description = "From when: seconds ago, or RFC 3339. \
             3600 without it"),
            ("points" = Option<u32>, Query, minimum = 2, maximum = 2000,
             description = "At most so many points; 300 without it, and fewer where there are many \

@@ -132,7 +132,7 @@ fn what_is_asked_for_and_is_not_there_is_said() {
         ("GET", "/api/v1/comparison/endpoint?name=GET%20/", None, 404, "no endpoint of this name"),
         ("GET", "/api/v1/comparison/endpoint", None, 400, "missing field `name`"),
         ("GET", "/api/v1/comparison/samples/77", None, 404, "no pair of this number"),
-        ("GET", "/api/v1/comparison/samples/first", None, 400, "no number"),
+        ("GET", "/api/v1/comparison/samples/first", None, 404, "no number"),
         ("POST", runs, Some(json!({"name": " "})), 400, "1 to 100 characters"),
         ("POST", runs, Some(json!({"name": "a", "target": "b"})), 404, "no candidate"),
         ("DELETE", "/api/v1/comparison/rules/1", None, 404, "there are 0 rules"),

@@ -373,6 +373,6 @@ impl axum::extract::FromRequestParts<Control> for Number {
     ) -> Result<Self, ApiError> {
         let path: Result<Path<u64>, _> = Path::from_request_parts(parts, control).await;
         path.map(|Path(number)| Self(number))
-            .map_err(|_| ApiError::bad_request("what stands in the path is no number"))
+            .map_err(|_| ApiError::not_found("what stands in the path is no number"))
     }
 }

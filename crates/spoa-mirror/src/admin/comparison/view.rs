@@ -259,8 +259,13 @@ pub struct RunView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeginView {
-    /// Its name, 1 to 100 characters: a version, a commit.
-    #[schema(example = "2.4.0-rc2")]
+    /// Its name, 1 to 100 characters: a version, a commit. No control characters, and no space at its ends.
+    #[schema(
+        example = "2.4.0-rc2",
+        min_length = 1,
+        max_length = 100,
+        pattern = "^[^\\s\\x00-\\x1f\\x7f-\\x9f]([^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f])?$"
+    )]
     pub name: String,
     /// The target; all candidates without it.
     #[serde(default)]
