@@ -7,6 +7,7 @@
 //! - `header_block`: each recorded `arg_hdrs`.
 //! - `json_body`: documents with each kind of token, and with the names that its rules are about.
 //! - `configuration`: the examples of docs/CONFIGURATION.md.
+//! - `haproxy_config`: the examples of README.md and docs/COMPARISON.md, and lines with each rule of HAProxy's.
 //!
 //! Of inputs that differ only in names and values that the decoder does not look into, one is kept:
 //! for it the kinds, flags and rough lengths of frames make the difference.
@@ -53,6 +54,18 @@ fn main() -> io::Result<()> {
         let block = block.split("```").next().unwrap_or_default();
         seeds.add("configuration", block, block.as_bytes())?;
     }
+    for (fence, choice) in [("```haproxy\n", 2), ("```spoe\n", 3)] {
+        for document in ["../README.md", "../docs/COMPARISON.md"] {
+            let text = fs::read_to_string(root.join(document))?;
+            for block in text.split(fence).skip(1) {
+                let block = block.split("```").next().unwrap_or_default();
+                seeds.add("haproxy_config", block, &[&[choice], block.as_bytes()].concat())?;
+            }
+        }
+    }
+    for text in CONFIGURATIONS {
+        seeds.add("haproxy_config", text, text.as_bytes())?;
+    }
     println!("{} seeds, {} bytes", seeds.count, seeds.bytes);
     Ok(())
 }
@@ -67,6 +80,16 @@ const DOCUMENTS: &[&str] = &[
     "{\"text\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\ud83d\\ude00 \u{e4}\"}",
     "{\"a\":[{\"set\":{}},[[]],\"\"],\"gone\":[{\"gone\":1}]}",
     "{\"a\":1",
+];
+
+/// See [`spoa_mirror_fuzz::haproxy_config`] for what the first byte, and a variable with an even name, mean.
+const CONFIGURATIONS: &[&str] = &[
+    "\x02global\n log \"${EVEN}:${ODD}:${ODD-b}${EVEN[*]}\" a\\ b\\x41\\#'c d' # e\n log \"$.LINE${.FILE}\"\r\n",
+    "\x02.if defined(EVEN) && !feature(A) || (version_atleast(3.2.1))\nglobal\n.elif 0x1\n.else\n.endif\n.notice \"a\"\n",
+    "\x00.if streq(a,b)\n.if -1\n.endif\nfrontend a\n.endif\n.if version_before(3)\nfrontend b\n.foo\n",
+    "\x02defaults a\ndefaults b from a\n mode http\ndefaults from b\nfrontend f from b\nlisten l\nbackend c from d\n",
+    "\x02global\n \"\n '\n \"${\"\n \"$1\"\n \"${A[1]}\"\n \\x4\n a\0b\n",
+    "\x01[a]\nspoe-agent a\n messages m\nspoe-message m\n args a=concat(b, c),d e \"f=g(h i)\"\n[]\n[b] #\nspoe-group g\n",
 ];
 
 /// All recorded streams, shortest first.

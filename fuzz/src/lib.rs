@@ -6,10 +6,12 @@
 mod agent;
 mod comparison;
 mod endpoint;
+mod haproxy_config;
 mod shown;
 
 pub use comparison::comparison;
 pub use endpoint::endpoint;
+pub use haproxy_config::haproxy_config;
 pub use shown::shown;
 
 use std::sync::OnceLock;
@@ -309,6 +311,7 @@ mod tests {
             ("comparison", super::comparison),
             ("shown", super::shown),
             ("endpoint", super::endpoint),
+            ("haproxy_config", super::haproxy_config),
         ] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
             let mut seeds = 0;
