@@ -86,6 +86,14 @@ impl Case {
     }
 }
 
+impl Target {
+    /// Whether HAProxy sends its message when production has answered: of a request whose client has gone by
+    /// then, as at the end of every closed loop, it sends none.
+    pub(crate) fn waits_for_answers(self) -> bool {
+        matches!(self, Self::Answered | Self::Compared)
+    }
+}
+
 /// Every case there is.
 pub(crate) fn all() -> Vec<Case> {
     let get = Case {

@@ -132,7 +132,7 @@ pub(crate) fn run(
     };
     let arrived = if contender.mirrors() { targets.requests() } else { None };
     let expected = requests * targets.urls.len() as u64;
-    let lost = (contender.mirrors() && case.lossless())
+    let lost = (contender.mirrors() && case.lossless() && !case.target.waits_for_answers())
         .then(|| lost(expected, copies.as_ref(), arrived))
         .flatten();
     drop((front, clients));

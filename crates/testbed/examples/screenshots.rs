@@ -21,7 +21,7 @@ fn main() {
     let [program, directory, haproxy] = &arguments[..] else {
         panic!("screenshots PROGRAM DIRECTORY HAPROXY");
     };
-    let demo = Agent::builder(program).args(["demo", "--haproxy"]).arg(haproxy).start();
+    let mut demo = Agent::builder(program).args(["demo", "--haproxy"]).arg(haproxy).start();
     let line = demo.wait_line(DEMO, |line| line.trim_start().starts_with("dashboard "));
     let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap();
     let url = url.trim_end_matches('/').to_owned();
@@ -47,6 +47,8 @@ fn main() {
     browser.run(follow, &[place.into()]);
     browser.wait_text("h1", |text| text.contains(place));
     take(&browser, directory, "difference", 900);
+    // It ends what it has started.
+    demo.stop(wait::LIMIT);
 }
 
 /// Takes the upper part of the page.
