@@ -19,7 +19,7 @@ impl Document {
     ///
     /// `section` is an index into [`Document::sections`], `earlier` are the files that HAProxy reads before this
     /// one, in their order. Sections of an undecided branch count as there.
-    pub fn ancestry<'a>(&'a self, section: usize, earlier: &'a [Self]) -> Ancestry<'a> {
+    pub fn ancestry<'a>(&'a self, section: usize, earlier: &[&'a Self]) -> Ancestry<'a> {
         let before = earlier.iter().flat_map(|document| &document.sections);
         let own = self.sections.iter().take(section.saturating_add(1));
         let mut candidates: Vec<&Section> = before.chain(own).collect();

@@ -1,0 +1,10 @@
+//! `spoa-mirror doctor`: whether HAProxy's files do what their author means them to do for mirroring.
+//!
+//! [`reading`] reads the files, [`setup`] makes sense of them, [`rules`] look for what is wrong, which are
+//! [`finding`]s.
+
+mod finding;
+mod reading;
+mod rules;
+mod setup;
+mod versions;

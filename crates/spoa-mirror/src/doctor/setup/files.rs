@@ -1,0 +1,65 @@
+//! The files of a configuration, as they were read.
+
+use std::path::{Path, PathBuf};
+
+use haproxy_config::{Document, Section};
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One of those that HAProxy is given by `-f`.
+    Haproxy,
+    /// One that a SPOE filter names.
+    Spoe,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// As it was named, or found.
+    pub(crate) path: PathBuf,
+    pub(crate) kind: Kind,
+    pub(crate) document: Document,
+}
+
+/// A SPOE file that a filter names and that could not be read.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    /// As the filter has it.
+    pub(crate) named: Vec<u8>,
+    /// Why, with the paths that were tried.
+    pub(crate) why: String,
+}
+
+/// All files: first HAProxy's in their order, then those of SPOE filters.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) files: Vec<File>,
+    /// For each `config` word of a filter (its text) the file that it means.
+    pub(crate) named: Vec<(Vec<u8>, usize)>,
+    pub(crate) unread: Vec<Unread>,
+}
+
+impl Files {
+    /// The file of an index.
+    pub(crate) fn path(&self, file: usize) -> &Path {
+        self.files.get(file).map_or(Path::new(""), |file| &file.path)
+    }
+
+    /// The documents of a kind, with their indexes.
+    pub(crate) fn documents(&self, kind: Kind) -> impl Iterator<Item = (usize, &Document)> {
+        let files = self.files.iter().enumerate();
+        files.filter(move |(_, file)| file.kind == kind).map(|(index, file)| (index, &file.document))
+    }
+
+    /// The sections of a kind of file that HAProxy takes or may take, with the indexes of their files.
+    pub(crate) fn sections(&self, kind: Kind) -> impl Iterator<Item = (usize, &Section)> {
+        self.documents(kind)
+            .flat_map(|(file, document)| document.sections.iter().map(move |section| (file, section)))
+    }
+
+    /// The file that a filter means by this, if it was read.
+    pub(crate) fn spoe(&self, named: &[u8]) -> Option<usize> {
+        self.named.iter().find(|(name, _)| name == named).map(|(_, file)| *file)
+    }
+}

@@ -1,0 +1,86 @@
+//! What differs between versions of HAProxy, as data with its source. Rules ask here; they have no version
+//! numbers of their own.
+
+use super::setup::Known;
+
+/// The versions for which something holds: from one on, before another; `None` is without bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Versions {
+    pub(crate) since: Option<(u32, u32)>,
+    pub(crate) before: Option<(u32, u32)>,
+}
+
+/// Something that HAProxy does in some versions.
+#[derive(Debug)]
+pub(crate) struct Behaviour {
+    pub(crate) versions: Versions,
+    /// Where that stands, or how it was seen. For maintainers, and for the test that each has one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the source is part of the table"))]
+    pub(crate) source: &'static str,
+}
+
+/// Before this version: 3.1 for 3.0 and earlier.
+const fn before(major: u32, minor: u32) -> Versions {
+    Versions { since: None, before: Some((major, minor)) }
+}
+
+/// From this version on.
+const fn since(major: u32, minor: u32) -> Versions {
+    Versions { since: Some((major, minor)), before: None }
+}
+
+/// SPOE frames may be sent in fragments, where the agent announces them and `send-frag-payload` is on.
+pub(crate) const FRAGMENTS: Behaviour = Behaviour {
+    versions: before(3, 1),
+    source: "recorded: a 3.1 HELLO offers no fragments and none are sent; src/flt_spoe.c",
+};
+
+/// `timeout hello` and `timeout idle` of an agent count, and HAProxy warns where they are missing.
+pub(crate) const AGENT_TIMEOUTS: Behaviour = Behaviour {
+    versions: before(3, 1),
+    source: "doc/SPOE.txt of 3.1: ignored, kept for compatibility",
+};
+
+/// A backend of agents may say `mode spop`.
+pub(crate) const MODE_SPOP: Behaviour =
+    Behaviour { versions: since(3, 1), source: "configuration manual of 3.1, `mode`" };
+
+/// Each message is balanced by itself, so that those of one transaction may reach several agents.
+pub(crate) const BALANCES_MESSAGES: Behaviour = Behaviour {
+    versions: since(3, 1),
+    source: "measured: 3.2 and 3.4 with two agents and round robin",
+};
+
+/// HAProxy can start programs from a `program` section.
+pub(crate) const PROGRAM_SECTION: Behaviour = Behaviour {
+    versions: before(3, 3),
+    source: "announcement of 3.3; 3.1 and 3.2 want expose-deprecated-directives",
+};
+
+impl Behaviour {
+    /// Whether HAProxy does it, or may: its version may be unknown.
+    pub(crate) fn may_hold(&self, known: Known) -> bool {
+        let Versions { since, before } = self.versions;
+        since.is_none_or(|since| known.may_be_since(since))
+            && before.is_none_or(|before| known.may_be_before(before))
+    }
+
+    /// Whether HAProxy is known to do it.
+    pub(crate) fn holds(&self, known: Known) -> bool {
+        let Versions { since, before } = self.versions;
+        since.is_none_or(|since| known.is_since(since))
+            && before.is_none_or(|before| known.is_before(before))
+    }
+}
+
+impl std::fmt::Display for Versions {
+    /// `before 3.1`, `since 3.1`, `from 2.9 to before 3.1`.
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.since, self.before) {
+            (None, None) => write!(out, "of every version"),
+            (Some((major, minor)), None) => write!(out, "since {major}.{minor}"),
+            (None, Some((major, minor))) => write!(out, "before {major}.{minor}"),
+            (Some((a, b)), Some((c, d))) => write!(out, "from {a}.{b} to before {c}.{d}"),
+        }
+    }
+}

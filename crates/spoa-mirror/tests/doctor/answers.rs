@@ -1,0 +1,1 @@
+//! What the doctor says of pairs of requests and answers, shown with real HAProxy.

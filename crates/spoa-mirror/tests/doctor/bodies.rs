@@ -1,0 +1,1 @@
+//! What the doctor says of bodies, shown with real HAProxy.

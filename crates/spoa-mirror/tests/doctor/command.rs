@@ -1,0 +1,1 @@
+//! The command: what it prints, its exit codes, the patch, the pages.

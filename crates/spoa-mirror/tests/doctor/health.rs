@@ -1,0 +1,1 @@
+//! What the doctor says of health checks, shown with real HAProxy.

@@ -1,0 +1,1 @@
+//! The doctor asks a running HAProxy and a running agent.

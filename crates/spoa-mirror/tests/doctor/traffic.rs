@@ -1,0 +1,1 @@
+//! What the doctor says of traffic, shown with real HAProxy.

@@ -1,0 +1,1 @@
+//! What the doctor says of waiting, shown with real HAProxy.
