@@ -42,14 +42,19 @@ macro_rules! code {
     ($name:literal) => {
         $crate::doctor::finding::Code {
             name: $name,
-            page: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctor/pages/", $name, ".md")),
+            page: include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/src/doctor/pages/",
+                $name,
+                ".md"
+            )),
         }
     };
 }
 pub(crate) use code;
 
 /// A place in a file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The file's index in [`Files`](super::setup::Files).
     pub(crate) file: usize,
@@ -128,11 +133,7 @@ impl Place {
 
 impl Finding {
     /// One that says this; the rest is added by the methods below.
-    pub(crate) fn new(
-        code: &'static Code,
-        severity: Severity,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(code: &'static Code, severity: Severity, message: impl Into<String>) -> Self {
         Self {
             code,
             severity,

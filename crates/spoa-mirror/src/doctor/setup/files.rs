@@ -49,13 +49,16 @@ impl Files {
     /// The documents of a kind, with their indexes.
     pub(crate) fn documents(&self, kind: Kind) -> impl Iterator<Item = (usize, &Document)> {
         let files = self.files.iter().enumerate();
-        files.filter(move |(_, file)| file.kind == kind).map(|(index, file)| (index, &file.document))
+        files
+            .filter(move |(_, file)| file.kind == kind)
+            .map(|(index, file)| (index, &file.document))
     }
 
     /// The sections of a kind of file that HAProxy takes or may take, with the indexes of their files.
     pub(crate) fn sections(&self, kind: Kind) -> impl Iterator<Item = (usize, &Section)> {
-        self.documents(kind)
-            .flat_map(|(file, document)| document.sections.iter().map(move |section| (file, section)))
+        self.documents(kind).flat_map(|(file, document)| {
+            document.sections.iter().map(move |section| (file, section))
+        })
     }
 
     /// The file that a filter means by this, if it was read.

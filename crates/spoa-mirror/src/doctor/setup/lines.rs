@@ -92,7 +92,8 @@ impl<'a> At<'a> {
 
     /// These statements behind it, indented like this.
     pub(crate) fn followed_by(&self, indentation: &str, statements: &[&str]) -> Edit {
-        let lines = statements.iter().map(|statement| format!("{indentation}{statement}")).collect();
+        let lines =
+            statements.iter().map(|statement| format!("{indentation}{statement}")).collect();
         Edit { file: self.file, line: self.line.number, change: Change::Append(lines) }
     }
 }

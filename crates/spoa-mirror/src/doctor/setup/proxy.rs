@@ -117,8 +117,10 @@ impl<'a> Server<'a> {
 /// All proxies of all files, with what they inherit.
 pub(super) fn all(files: &Files) -> Vec<Proxy<'_>> {
     // By address: HAProxy's files are one configuration, and a defaults section may be in an earlier one.
-    let file_of: HashMap<*const Section, usize> =
-        files.sections(Kind::Haproxy).map(|(file, section)| (std::ptr::from_ref(section), file)).collect();
+    let file_of: HashMap<*const Section, usize> = files
+        .sections(Kind::Haproxy)
+        .map(|(file, section)| (std::ptr::from_ref(section), file))
+        .collect();
     let mut proxies = Vec::new();
     let mut earlier = Vec::new();
     for (file, document) in files.documents(Kind::Haproxy) {
@@ -133,7 +135,8 @@ pub(super) fn all(files: &Files) -> Vec<Proxy<'_>> {
             let mut lines = Vec::new();
             let mut inherited = 0;
             for part in &ancestry.sections {
-                let from = file_of.get(&std::ptr::from_ref::<Section>(part)).copied().unwrap_or(file);
+                let from =
+                    file_of.get(&std::ptr::from_ref::<Section>(part)).copied().unwrap_or(file);
                 inherited = lines.len();
                 lines.extend(super::lines::taken(from, &part.lines));
             }

@@ -123,13 +123,17 @@ impl<'a> Spoe<'a> {
     /// The messages that HAProxy can come to send: those that the agent lists, and those in its groups.
     pub(crate) fn sent(&self) -> Vec<&Message<'a>> {
         let Some(agent) = &self.agent else { return Vec::new() };
-        let mut names: Vec<&[u8]> = agent.messages().iter().map(|(_, word)| word.text.as_slice()).collect();
+        let mut names: Vec<&[u8]> =
+            agent.messages().iter().map(|(_, word)| word.text.as_slice()).collect();
         for (_, group) in agent.groups() {
             if let Some(group) = self.group(&group.text) {
                 names.extend(group.messages().iter().map(|(_, word)| word.text.as_slice()));
             }
         }
-        self.messages.iter().filter(|message| names.contains(&message.lines.header.text(1))).collect()
+        self.messages
+            .iter()
+            .filter(|message| names.contains(&message.lines.header.text(1)))
+            .collect()
     }
 
     fn new(file: usize, scope: &Scope<'a>) -> Self {
@@ -143,7 +147,11 @@ impl<'a> Spoe<'a> {
             file,
             agent: agents.next().map(|lines| SpoeAgent { lines }),
             further_agents: agents.collect(),
-            messages: scope.messages.iter().map(|section| Message { lines: lines(section) }).collect(),
+            messages: scope
+                .messages
+                .iter()
+                .map(|section| Message { lines: lines(section) })
+                .collect(),
             groups: scope.groups.iter().map(|section| Group { lines: lines(section) }).collect(),
         }
     }
@@ -160,7 +168,10 @@ impl<'a> Spoe<'a> {
         };
         self.agent.as_ref().is_some_and(|agent| {
             called(&agent.lines)
-                || agent.lines.value(&["use-backend"]).is_some_and(|value| contains_mirror(value.text()))
+                || agent
+                    .lines
+                    .value(&["use-backend"])
+                    .is_some_and(|value| contains_mirror(value.text()))
         }) || self.messages.iter().any(|message| called(&message.lines) || hands_over(message))
     }
 }
@@ -213,7 +224,9 @@ pub(super) fn filters<'a>(
 
 fn contains_mirror(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    [&b"mirror"[..], b"shadow"].iter().any(|word| name.windows(word.len()).any(|part| part == *word))
+    [&b"mirror"[..], b"shadow"]
+        .iter()
+        .any(|word| name.windows(word.len()).any(|part| part == *word))
 }
 
 /// The words behind a keyword, of all its lines.
