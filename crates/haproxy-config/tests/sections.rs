@@ -146,7 +146,8 @@ fn read(text: &str) -> Document {
 }
 
 fn inherited(document: &Document, section: usize, earlier: &[Document]) -> Vec<String> {
-    let ancestry = document.ancestry(section, earlier);
+    let earlier: Vec<_> = earlier.iter().collect();
+    let ancestry = document.ancestry(section, &earlier);
     ancestry.lines().map(|line| text(&line.raw).trim().to_owned()).collect()
 }
 
