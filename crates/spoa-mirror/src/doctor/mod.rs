@@ -3,6 +3,8 @@
 //! [`reading`] reads the files, [`setup`] makes sense of them, [`rules`] look for what is wrong, which are
 //! [`finding`]s.
 
+mod expression;
+mod fetches;
 mod finding;
 mod reading;
 mod rules;

@@ -20,12 +20,12 @@ pub(crate) struct Behaviour {
 }
 
 /// Before this version: 3.1 for 3.0 and earlier.
-const fn before(major: u32, minor: u32) -> Versions {
+pub(crate) const fn before(major: u32, minor: u32) -> Versions {
     Versions { since: None, before: Some((major, minor)) }
 }
 
 /// From this version on.
-const fn since(major: u32, minor: u32) -> Versions {
+pub(crate) const fn since(major: u32, minor: u32) -> Versions {
     Versions { since: Some((major, minor)), before: None }
 }
 
@@ -51,6 +51,19 @@ pub(crate) const BALANCES_MESSAGES: Behaviour = Behaviour {
     source: "measured: 3.2 and 3.4 with two agents and round robin",
 };
 
+/// A variable that holds the fetch `method` itself loses every method that HAProxy has no number for: PATCH and
+/// those that are not standard come out as OPTIONS.
+pub(crate) const METHOD_IN_VARIABLE: Behaviour = Behaviour {
+    versions: before(3, 2),
+    source: "measured: 2.6.12 and 3.0.11 do, 3.2.26 and 3.4.7 do not; 3.1 was not asked",
+};
+
+/// `bind ... ssl` offers HTTP/2 without being told.
+pub(crate) const HTTP2_BY_DEFAULT: Behaviour = Behaviour {
+    versions: since(2, 8),
+    source: "announcement of 2.8; asked 2.6, 3.0, 3.2 and 3.4 by a TLS handshake",
+};
+
 /// HAProxy can start programs from a `program` section.
 pub(crate) const PROGRAM_SECTION: Behaviour = Behaviour {
     versions: before(3, 3),
@@ -60,16 +73,26 @@ pub(crate) const PROGRAM_SECTION: Behaviour = Behaviour {
 impl Behaviour {
     /// Whether HAProxy does it, or may: its version may be unknown.
     pub(crate) fn may_hold(&self, known: Known) -> bool {
-        let Versions { since, before } = self.versions;
-        since.is_none_or(|since| known.may_be_since(since))
-            && before.is_none_or(|before| known.may_be_before(before))
+        self.versions.may_include(known)
     }
 
     /// Whether HAProxy is known to do it.
     pub(crate) fn holds(&self, known: Known) -> bool {
-        let Versions { since, before } = self.versions;
-        since.is_none_or(|since| known.is_since(since))
-            && before.is_none_or(|before| known.is_before(before))
+        self.versions.include(known)
+    }
+}
+
+impl Versions {
+    /// Whether HAProxy is, or may be, one of them.
+    pub(crate) fn may_include(&self, known: Known) -> bool {
+        self.since.is_none_or(|since| known.may_be_since(since))
+            && self.before.is_none_or(|before| known.may_be_before(before))
+    }
+
+    /// Whether HAProxy is known to be one of them.
+    pub(crate) fn include(&self, known: Known) -> bool {
+        self.since.is_none_or(|since| known.is_since(since))
+            && self.before.is_none_or(|before| known.is_before(before))
     }
 }
 

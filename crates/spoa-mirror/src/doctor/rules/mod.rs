@@ -5,6 +5,7 @@ mod arguments;
 mod bodies;
 mod health;
 mod keywords;
+mod told;
 mod traffic;
 mod waiting;
 mod wiring;
@@ -41,4 +42,10 @@ pub(crate) fn examine(setup: &Setup<'_>) -> Vec<Finding> {
     // Stable: of one severity the topics' order stays.
     findings.sort_by_key(|finding| finding.severity);
     findings
+}
+
+/// A share from 0 to 1, in percent.
+fn percent(share: f64) -> String {
+    let text = format!("{:.4}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }

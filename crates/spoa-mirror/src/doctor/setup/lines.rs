@@ -85,6 +85,29 @@ impl<'a> At<'a> {
         Edit { file: self.file, line: self.line.number, change: Change::Replace(vec![line]) }
     }
 
+    /// These texts in the places of words of this line, and more words behind its last; the rest stays.
+    pub(crate) fn rewritten(&self, words: &[(&Word, String)], more: &[String]) -> Edit {
+        let raw = self.line.raw.trim_ascii_end();
+        let part =
+            |from: usize, to: usize| String::from_utf8_lossy(raw.get(from..to).unwrap_or_default());
+        let mut words: Vec<_> = words.iter().collect();
+        words.sort_by_key(|(word, _)| word.span.start);
+        let (mut line, mut at) = (String::new(), 0);
+        for (word, text) in words {
+            line += &part(at, word.span.start);
+            line += text;
+            at = word.span.end;
+        }
+        let end = self.place().span.end;
+        line += &part(at, end);
+        for word in more {
+            line.push(' ');
+            line += word;
+        }
+        line += &part(end, raw.len());
+        Edit { file: self.file, line: self.line.number, change: Change::Replace(vec![line]) }
+    }
+
     /// The line taken away.
     pub(crate) fn removed(&self) -> Edit {
         Edit { file: self.file, line: self.line.number, change: Change::Replace(Vec::new()) }

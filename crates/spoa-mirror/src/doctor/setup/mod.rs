@@ -4,7 +4,10 @@
 pub(crate) mod files;
 pub(crate) mod lines;
 pub(crate) mod proxy;
+pub(crate) mod rule;
+pub(crate) mod sending;
 pub(crate) mod spoe;
+pub(crate) mod variables;
 pub(crate) mod version;
 
 use std::path::Path;
@@ -12,7 +15,10 @@ use std::path::Path;
 pub(crate) use files::{File, Files, Kind};
 pub(crate) use lines::{At, Lines, Value};
 pub(crate) use proxy::{Proxy, Server};
+pub(crate) use rule::{Criterion, Rule, RuleSet};
+pub(crate) use sending::{Moment, Sending};
 pub(crate) use spoe::{Event, Filter, Group, Message, Spoe, SpoeAgent};
+pub(crate) use variables::{Reach, Setter};
 pub(crate) use version::Known;
 
 use crate::config::Config;

@@ -89,10 +89,12 @@ impl<'a> Message<'a> {
         self.lines.name()
     }
 
-    /// What it hands over, with the lines that say so. Of several `args` lines HAProxy takes the last.
+    /// What it hands over, with the lines that say so. HAProxy takes all `args` lines, one after the other.
     pub(crate) fn arguments(&self) -> Vec<(At<'a>, Argument)> {
-        let Some(at) = self.lines.last(&["args"]) else { return Vec::new() };
-        at.line.arguments().into_iter().map(|argument| (at, argument)).collect()
+        let lines = self.lines.all(&["args"]);
+        lines
+            .flat_map(|at| at.line.arguments().into_iter().map(move |argument| (at, argument)))
+            .collect()
     }
 
     /// The argument of this name.
