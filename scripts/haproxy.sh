@@ -3,7 +3,8 @@
 #
 #   scripts/haproxy.sh 2.6|3.0|3.2|3.4|all
 #
-# Prints the path of an executable for each version asked for on stdout; progress goes to stderr.
+# Prints the path of an executable for each version asked for on stdout; progress goes to stderr. Beside it, in
+# the folder doc, are the package's manuals and examples.
 # A version that is already in the cache costs nothing, not even a look at the network.
 #
 # How: see debian.sh. The packages are unpacked side by side, and run by their own dynamic loader, so
@@ -56,26 +57,36 @@ main() {
     if ! is_complete "$slot"; then
       prepare
       # Somebody else may have fetched it while we waited for the lock.
-      is_complete "$slot" || fetch "$slot"
+      if ! is_there "$slot"; then
+        fetch "$slot" unpack
+      elif ! is_complete "$slot"; then
+        fetch "$slot" add_manuals
+      fi
     fi
     printf '%s\n' "$cache/$slot/haproxy"
   done
 }
 
-is_complete() {
+is_there() {
   [[ -x $cache/$1/haproxy && -s $cache/$1/VERSION ]]
+}
+
+# One that was put there by hand, and so has no root, is as it was meant to be.
+is_complete() {
+  is_there "$1" && [[ -s $cache/$1/doc/configuration.txt || ! -d $cache/$1/root ]]
 }
 
 # Gets ready to fetch, once in a run and only if there is work.
 prepare() {
   [[ -z ${work:-} ]] || return 0
-  need_tools_and_lock "$cache" "HAProxy" "put a ready HAProxy at $cache/VERSION_WANTED/haproxy with a file VERSION beside it"
+  need_tools_and_lock "$cache" "HAProxy" "put a ready HAProxy at $cache/VERSION_WANTED/haproxy with a file VERSION and its manuals in a folder doc beside it"
 }
 
 # ---- One version -----------------------------------------------------------------------------------
 
+# fetch SLOT HOW: finds the package of a version, and hands it to the function HOW.
 fetch() {
-  local slot=$1 dir suites version best="" best_suites="" seen=""
+  local slot=$1 how=$2 dir suites version best="" best_suites="" seen=""
   while read -r suites; do
     dir=$work/apt-${suites// /-}
     if [[ ! -e $dir/opened ]]; then
@@ -98,7 +109,7 @@ fetch() {
   if [[ $(series "$best") != "$slot" ]]; then
     say "warning: Debian no longer carries HAProxy $slot in these suites; found:$seen; taking $best in its place"
   fi
-  unpack "$slot" "$best" "$work/apt-${best_suites// /-}"
+  "$how" "$slot" "$best" "$work/apt-${best_suites// /-}"
 }
 
 # 3.2 out of 3.2.26-1 or 1:3.2.26-1.
@@ -163,6 +174,7 @@ unpack() {
     done
     [[ -n $(missing "$out") ]] || break
   done
+  take_manuals "$out/root" "$out/doc"
   rm -rf "$out/debs" "$out"/root/usr/share "$out"/root/etc "$out"/root/var
 
   write_wrapper "$out"
@@ -178,6 +190,31 @@ unpack() {
   rm -rf "${cache:?}/$slot"
   mv "$out" "$cache/$slot"
   say "HAProxy $(cat "$cache/$slot/VERSION") is ready in $cache/$slot"
+}
+
+# add_manuals SLOT PACKAGE-VERSION APT-DIR: the manuals alone, for a cache from when they were not kept. What runs
+# there may be in use, and stays.
+add_manuals() {
+  local slot=$1 version=$2 dir=$3 out=$work/$1
+  say "fetching the manuals of HAProxy $version"
+  mkdir -p "$out/root"
+  cp "$dir/apt.conf" "$out/"
+  download "$out" "haproxy=$version" || die "cannot download haproxy=$version (see above)"
+  dpkg-deb -x "$out"/haproxy_*.deb "$out/root"
+  take_manuals "$out/root" "$out/doc"
+  rm -rf "${cache:?}/$slot/doc"
+  mv "$out/doc" "$cache/$slot/doc"
+  rm -rf "$out"
+}
+
+# take_manuals ROOT DIRECTORY: the manuals and examples of a package that was unpacked, as plain texts.
+take_manuals() {
+  local manuals=$1/usr/share/doc/haproxy
+  mkdir -p "$2"
+  cp "$manuals"/*.txt "$manuals"/*.txt.gz "$2"
+  gzip -d "$2"/*.gz
+  cp -R "$manuals/examples" "$2"
+  [[ -s $2/configuration.txt ]] || die "HAProxy's package has no configuration.txt"
 }
 
 loader_in() { find "$1/root" -type f -name 'ld-linux*.so.*' | sort | head -n 1; }

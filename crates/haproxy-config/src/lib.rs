@@ -1,6 +1,7 @@
 //! Reads haproxy.cfg and SPOE files as HAProxy does, into sections, lines and words, each with its place.
 //!
-//! Nothing in the program uses it yet; it is there for what will look at people's HAProxy configurations.
+//! The program's doctor looks at people's configurations with it. Which files there are, and reading them, is the
+//! caller's: each is a [`Document`], and [`Document::ancestry`] takes those that HAProxy reads before it.
 //!
 //! Pure: no I/O. The text, and what `${VARIABLES}` stand for, come from the caller, and may be hostile: no
 //! function panics, and sizes, counts and depth are bounded ([`limits`]). It knows HAProxy's syntax, not its

@@ -53,6 +53,16 @@ impl Version {
         known.entry(self).or_insert_with(|| self.fetch()).clone()
     }
 
+    /// The directory of its manuals, as plain texts, and of the examples that come with it.
+    ///
+    /// # Panics
+    /// When they are not beside the executable, because that was not fetched by `scripts/haproxy.sh`.
+    pub fn manuals(self) -> PathBuf {
+        let manuals = self.executable().with_file_name("doc");
+        assert!(manuals.is_dir(), "{} is missing: put HAProxy's manuals there", manuals.display());
+        manuals
+    }
+
     fn fetch(self) -> PathBuf {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/haproxy.sh");
         let output = Command::new(&script)
