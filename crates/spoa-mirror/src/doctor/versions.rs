@@ -70,6 +70,19 @@ pub(crate) const PROGRAM_SECTION: Behaviour = Behaviour {
     source: "announcement of 3.3; 3.1 and 3.2 want expose-deprecated-directives",
 };
 
+/// A request whose agent cannot be connected to waits all of `timeout processing`, whatever `retries` and
+/// `timeout connect` say; later versions give up as soon as those are over.
+pub(crate) const DEAD_WAITS_PROCESSING: Behaviour = Behaviour {
+    versions: before(3, 1),
+    source: "measured: 2.6 and 3.0 against 3.2 and 3.4; tests/doctor/health.rs",
+};
+
+/// An agent that hangs goes on to get messages on the connections that it has, though its check has failed.
+pub(crate) const DOWN_AGENT_KEPT: Behaviour = Behaviour {
+    versions: before(3, 1),
+    source: "measured: 2.6 and 3.0 against 3.2 and 3.4; tests/doctor/health.rs",
+};
+
 impl Behaviour {
     /// Whether HAProxy does it, or may: its version may be unknown.
     pub(crate) fn may_hold(&self, known: Known) -> bool {
