@@ -45,6 +45,12 @@ pub(crate) const AGENT_TIMEOUTS: Behaviour = Behaviour {
 pub(crate) const MODE_SPOP: Behaviour =
     Behaviour { versions: since(3, 1), source: "configuration manual of 3.1, `mode`" };
 
+/// A message is a stream of its own on a shared connection, so that `maxconn` of a server counts messages.
+pub(crate) const MESSAGES_ARE_STREAMS: Behaviour = Behaviour {
+    versions: since(3, 1),
+    source: "measured: with `maxconn 1` and an agent that hangs, 3.2 and 3.4 hand over one message, 2.6 and 3.0 all",
+};
+
 /// Each message is balanced by itself, so that those of one transaction may reach several agents.
 pub(crate) const BALANCES_MESSAGES: Behaviour = Behaviour {
     versions: since(3, 1),

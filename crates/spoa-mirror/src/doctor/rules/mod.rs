@@ -3,6 +3,8 @@
 mod answers;
 mod arguments;
 mod bodies;
+#[cfg(test)]
+mod examined;
 mod health;
 mod keywords;
 mod told;
