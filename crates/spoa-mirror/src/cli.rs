@@ -29,6 +29,8 @@ Examples:
           two targets, a unix socket
   spoa-mirror --config /etc/spoa-mirror/spoa-mirror.toml
           targets with rules and limits of their own (`spoa-mirror check` looks whether the file is right)
+  spoa-mirror doctor --haproxy haproxy.cfg
+          is HAProxy set up right? What is wrong, where, why it matters, what to write instead
   spoa-mirror demo
           see it work in a minute, with HAProxy, production and shadow on this machine
   spoa-mirror -r 0 -u http://staging:8080 --admin 127.0.0.1:9600
@@ -78,6 +80,8 @@ pub enum Command {
     Demo(crate::demo::DemoArgs),
     /// Look whether a configuration file is right, and what it means
     Check(crate::check::CheckArgs),
+    /// Look whether HAProxy's files are right for mirroring, and what to write instead
+    Doctor(crate::doctor::DoctorArgs),
     /// Print SPOP bytes, raw or as hex, so that a person can read them
     Decode(crate::decode::DecodeArgs),
     /// Show how a running agent stands: targets, counters, latencies

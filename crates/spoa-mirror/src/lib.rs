@@ -60,6 +60,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Some(Command::Demo(arguments)) => demo::main(&arguments),
         Some(Command::Decode(arguments)) => decode::main(&arguments),
+        Some(Command::Doctor(arguments)) => doctor::main(&arguments),
         Some(Command::Check(arguments)) => check::main(&arguments),
         Some(Command::Status(arguments)) => remote::status(arguments),
         Some(Command::Pause(arguments)) => remote::pause(arguments),

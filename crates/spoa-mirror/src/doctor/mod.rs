@@ -1,14 +1,169 @@
 //! `spoa-mirror doctor`: whether HAProxy's files do what their author means them to do for mirroring.
 //!
 //! [`reading`] reads the files, [`setup`] makes sense of them, [`rules`] look for what is wrong, which are
-//! [`finding`]s, of which [`patch`] makes a patch. [`live`] asks what runs.
+//! [`finding`]s, of which [`patch`] makes a patch. [`live`] asks what runs. [`shown`] tells what was found,
+//! [`explain`] what it means.
 
+mod assumed;
+mod explain;
 mod expression;
 mod fetches;
 mod finding;
 mod live;
+mod overview;
 mod patch;
 mod reading;
 mod rules;
+mod secrets;
 mod setup;
+mod shown;
 mod versions;
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use haproxy_config::Version;
+
+use crate::config::{Config, file};
+use crate::remote::styled;
+use assumed::Assumed;
+use finding::{Finding, Severity};
+use setup::Setup;
+use shown::Answer;
+
+const EXAMPLES: &str = "\
+Examples:
+  spoa-mirror doctor
+          /etc/haproxy/haproxy.cfg and the SPOE files that it names: what is wrong, and what to write instead
+  spoa-mirror doctor --haproxy haproxy.cfg --haproxy-version 3.2
+          the same for a file that another machine's HAProxy will read
+  spoa-mirror doctor --haproxy /etc/haproxy/conf.d --config /etc/spoa-mirror/spoa-mirror.toml
+          a directory, and whether the agent's configuration fits to it
+  spoa-mirror doctor --haproxy haproxy.cfg --json
+          for a program; the exit code tells a pipeline whether to go on
+  spoa-mirror doctor --explain scope-missing
+          what a finding means, why it matters, and what to do; `--explain list` lists all
+
+Nothing is changed and nothing is sent. Words that are secret are shown as ***, variables by their names.
+
+Exit codes: 0 nothing is wrong (there may be hints), 1 warnings, 2 errors, 64 wrong command line, or a file
+that it names cannot be read.";
+
+/// What is read where nothing is said.
+const DEFAULT: &str = "/etc/haproxy/haproxy.cfg";
+
+/// What to look at, and how the answer looks.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DoctorArgs {
+    /// HAProxy's file, or a directory of them, as for its `-f`; may be given again [default:
+    /// /etc/haproxy/haproxy.cfg]
+    #[arg(long, value_name = "FILE|DIR")]
+    haproxy: Vec<PathBuf>,
+    /// The version of HAProxy that reads them [default: what the one of this machine says, for its own
+    /// file; else any]
+    #[arg(long, value_name = "VERSION", value_parser = assumed::parse)]
+    haproxy_version: Option<Version>,
+    /// Ask this executable for the version
+    #[arg(long, value_name = "FILE", conflicts_with = "haproxy_version")]
+    haproxy_binary: Option<PathBuf>,
+    /// The agent's configuration file, to look whether it fits
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The engine that mirrors, where names do not tell
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// Print JSON (docs/DOCTOR.md)
+    #[arg(long)]
+    json: bool,
+    /// Tell what a finding means, or `list` all that there are
+    #[arg(long, value_name = "CODE|list", exclusive = true)]
+    explain: Option<String>,
+}
+
+/// Runs the subcommand; gives its exit code.
+#[must_use]
+pub(crate) fn main(arguments: &DoctorArgs) -> ExitCode {
+    let told = match &arguments.explain {
+        Some(code) => explain::page(code, styled()).map(|page| (page, 0)),
+        None => examine(arguments),
+    };
+    match told {
+        Ok((text, code)) => {
+            // A reader that closed the pipe has seen enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::from(code)
+        }
+        Err(message) => {
+            let _ = writeln!(io::stderr(), "error: {message}");
+            ExitCode::from(crate::EXIT_USAGE)
+        }
+    }
+}
+
+/// What there is to tell, and the exit code.
+fn examine(arguments: &DoctorArgs) -> Result<(String, u8), String> {
+    let assumed = assumed(arguments)?;
+    let paths = paths(arguments);
+    let files = reading::read(&paths, assumed.version.0).map_err(|unreadable| {
+        let path = unreadable.path.display();
+        let hint = match arguments.haproxy.is_empty() {
+            true => "; name HAProxy's file with --haproxy",
+            false => "",
+        };
+        format!("{path} cannot be read: {}{hint}", unreadable.error)
+    })?;
+    let agent = arguments.config.as_deref().map(agent).transpose()?;
+    let agent = agent.as_ref().map(|(path, config)| (*path, config));
+    let setup = Setup::new(&files, assumed.version, agent, arguments.engine.as_deref());
+    let findings = rules::examine(&setup);
+    let code = exit_code(&findings);
+    let answer = Answer { files: &files, assumed: &assumed, findings: &findings, setup: &setup };
+    let text = match arguments.json {
+        true => format!("{:#}\n", answer.json()),
+        false => answer.text(styled()),
+    };
+    Ok((text, code))
+}
+
+fn paths(arguments: &DoctorArgs) -> Vec<PathBuf> {
+    match arguments.haproxy.is_empty() {
+        true => vec![PathBuf::from(DEFAULT)],
+        false => arguments.haproxy.clone(),
+    }
+}
+
+/// The HAProxy of this machine is asked only about its own file: another file is likely for another HAProxy.
+fn assumed(arguments: &DoctorArgs) -> Result<Assumed, String> {
+    if let Some(version) = arguments.haproxy_version {
+        return Ok(Assumed::told(version));
+    }
+    if let Some(binary) = &arguments.haproxy_binary {
+        return Assumed::asked(binary);
+    }
+    let its_own = paths(arguments).iter().any(|path| path == Path::new(DEFAULT));
+    Ok(if its_own { Assumed::installed() } else { Assumed::default() })
+}
+
+fn agent(path: &Path) -> Result<(&Path, Config), String> {
+    let report = match file::load(path) {
+        Ok((config, _)) => return Ok((path, config)),
+        Err(report) => report,
+    };
+    let lines = report.lines();
+    let errors = report.findings().iter().zip(lines);
+    let mut errors = errors.filter(|(finding, _)| finding.severity == file::Severity::Error);
+    let first = errors.next().map_or_else(|| report.summary(), |(_, line)| line);
+    let path = path.display();
+    Err(format!("{first}\n`spoa-mirror check --config {path}` tells all that is wrong with it"))
+}
+
+fn exit_code(findings: &[Finding]) -> u8 {
+    match findings.iter().map(|finding| finding.severity).min() {
+        Some(Severity::Error) => 2,
+        Some(Severity::Warning) => 1,
+        Some(Severity::Hint) | None => 0,
+    }
+}

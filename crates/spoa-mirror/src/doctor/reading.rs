@@ -1,5 +1,7 @@
 //! Finds and reads the files: HAProxy's, directories of them, and the SPOE files that their filters name.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt};
@@ -26,16 +28,24 @@ pub(crate) struct Unreadable {
 /// The first of `paths` that cannot be read. A SPOE file that cannot is in [`Files::unread`].
 pub(crate) fn read(paths: &[PathBuf], version: Option<Version>) -> Result<Files, Unreadable> {
     let mut files = Files::default();
+    let mut environment = Environment::default();
     for path in paths {
         let unreadable = |error| Unreadable { path: path.clone(), error };
         for path in files_of(path).map_err(unreadable)? {
             let unreadable = |error| Unreadable { path: path.clone(), error };
-            let document = document(&path, Syntax::Haproxy, version).map_err(unreadable)?;
+            let text = text(&path).map_err(unreadable)?;
+            let mut document =
+                environment.parse(&path, &text, Syntax::Haproxy, version).map_err(unreadable)?;
+            if environment.follow(&document) {
+                document = environment
+                    .parse(&path, &text, Syntax::Haproxy, version)
+                    .map_err(unreadable)?;
+            }
             files.files.push(File { path, kind: Kind::Haproxy, document });
         }
     }
     for named in spoe_files(&files) {
-        read_spoe(&mut files, named, version);
+        read_spoe(&mut files, &environment, named, version);
     }
     Ok(files)
 }
@@ -58,14 +68,61 @@ fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn document(path: &Path, syntax: Syntax, version: Option<Version>) -> io::Result<Document> {
+fn text(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     // One byte more than is allowed shows that it is too large, and no more is held.
     fs::File::open(path)?.take(limits::FILE as u64 + 1).read_to_end(&mut text)?;
-    let variable = |name: &str| std::env::var_os(name).map(OsStringExt::into_vec);
-    let file = path.to_string_lossy();
-    let surroundings = Surroundings { file: &file, variable: &variable, version };
-    parse(&text, syntax, &surroundings).map_err(|mistake| io::Error::other(mistake.to_string()))
+    Ok(text)
+}
+
+/// The variables that the files see: the doctor's own, and what `global` sections make of them.
+#[derive(Default)]
+struct Environment {
+    changed: HashMap<String, Option<Vec<u8>>>,
+}
+
+impl Environment {
+    fn get(&self, name: &str) -> Option<Vec<u8>> {
+        match self.changed.get(name) {
+            Some(value) => value.clone(),
+            None => std::env::var_os(name).map(OsStringExt::into_vec),
+        }
+    }
+
+    /// Takes over `setenv`, `presetenv` and `unsetenv` of a file; tells whether there are any. The file must then
+    /// be read again, for what stands below them.
+    fn follow(&mut self, document: &Document) -> bool {
+        let mut any = false;
+        let globals = document.sections.iter().filter(|section| section.keyword() == b"global");
+        for line in globals.flat_map(lines) {
+            let word = |at: usize| line.words.get(at).map(|word| word.text.clone());
+            let Some(name) = word(1).and_then(|name| String::from_utf8(name).ok()) else {
+                continue;
+            };
+            let value = match line.keyword() {
+                Some(b"setenv") => word(2),
+                Some(b"presetenv") => self.get(&name).or_else(|| word(2)),
+                Some(b"unsetenv") => None,
+                _ => continue,
+            };
+            self.changed.insert(name, value);
+            any = true;
+        }
+        any
+    }
+
+    fn parse(
+        &self,
+        path: &Path,
+        text: &[u8],
+        syntax: Syntax,
+        version: Option<Version>,
+    ) -> io::Result<Document> {
+        let variable = |name: &str| self.get(name);
+        let file = path.to_string_lossy();
+        let surroundings = Surroundings { file: &file, variable: &variable, version };
+        parse(text, syntax, &surroundings).map_err(|mistake| io::Error::other(mistake.to_string()))
+    }
 }
 
 /// What stands behind `config` in `filter spoe` lines, each once, with the place of the file that says so.
@@ -93,23 +150,48 @@ fn lines(section: &Section) -> impl Iterator<Item = &haproxy_config::Line> {
 
 /// HAProxy opens a relative path from its working directory, or as `default-path` says. Where it runs is not
 /// known here, so that the directory of the file that names it is tried as well.
-fn read_spoe(files: &mut Files, (named, by): (Vec<u8>, usize), version: Option<Version>) {
-    let path = PathBuf::from(std::ffi::OsString::from_vec(named.clone()));
-    let beside = files.path(by).parent().map(|directory| directory.join(&path));
-    let candidates = match beside {
-        Some(beside) if beside != path => vec![beside, path],
-        _ => vec![path],
+fn read_spoe(
+    files: &mut Files,
+    environment: &Environment,
+    (named, by): (Vec<u8>, usize),
+    version: Option<Version>,
+) {
+    let path = PathBuf::from(OsString::from_vec(named.clone()));
+    let beside = files.path(by).parent().unwrap_or(Path::new("")).to_owned();
+    let mut candidates = match default_path(files, &beside) {
+        Some(directory) => vec![directory.join(&path)],
+        None => vec![beside.join(&path), path],
     };
-    let mut whys = Vec::new();
+    candidates.dedup();
+    let mut tried = Vec::new();
     for path in candidates {
-        match document(&path, Syntax::Spoe, version) {
+        let read =
+            text(&path).and_then(|text| environment.parse(&path, &text, Syntax::Spoe, version));
+        match read {
             Ok(document) => {
                 files.named.push((named, files.files.len()));
                 files.files.push(File { path, kind: Kind::Spoe, document });
                 return;
             }
-            Err(error) => whys.push(format!("{}: {error}", path.display())),
+            Err(error) => tried.push((path, error)),
         }
     }
-    files.unread.push(Unread { named, why: whys.join("; ") });
+    files.unread.push(Unread { named, tried });
+}
+
+/// The directory that `default-path` names; none for HAProxy's working directory.
+fn default_path(files: &Files, beside: &Path) -> Option<PathBuf> {
+    let globals =
+        files.sections(Kind::Haproxy).filter(|(_, section)| section.keyword() == b"global");
+    let line = globals
+        .flat_map(|(_, section)| lines(section))
+        .filter(|line| line.keyword() == Some(b"default-path"))
+        .last()?;
+    let word = |at: usize| line.words.get(at).map(|word| word.text.as_slice());
+    match (word(1)?, word(2)) {
+        (b"config", _) => Some(beside.to_owned()),
+        (b"parent", _) => Some(beside.join("..")),
+        (b"origin", Some(path)) => Some(PathBuf::from(OsString::from_vec(path.to_vec()))),
+        _ => None,
+    }
 }

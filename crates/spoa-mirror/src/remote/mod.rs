@@ -332,8 +332,8 @@ fn print(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Whether colours are welcome.
-fn styled() -> bool {
+/// Whether colours are welcome on standard output.
+pub(crate) fn styled() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 

@@ -5,6 +5,7 @@ mod answers;
 mod arguments;
 mod bodies;
 mod command;
+mod documented;
 mod fixtures;
 mod health;
 mod keywords;

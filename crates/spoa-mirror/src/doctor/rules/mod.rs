@@ -7,6 +7,7 @@ mod bodies;
 mod examined;
 mod health;
 mod keywords;
+mod reading;
 mod told;
 mod traffic;
 mod waiting;
@@ -23,22 +24,24 @@ pub(crate) struct Topic {
     pub(crate) examine: fn(&Setup<'_>, &mut Vec<Finding>),
 }
 
-/// The topics, those first whose findings explain others: the order in which findings of one severity are told.
-pub(crate) const TOPICS: &[Topic] = &[
-    wiring::TOPIC,
-    keywords::TOPIC,
-    arguments::TOPIC,
-    bodies::TOPIC,
-    waiting::TOPIC,
-    health::TOPIC,
-    answers::TOPIC,
-    traffic::TOPIC,
+/// The topics with what they are about, those first whose findings explain others: the order in which findings
+/// of one severity are told.
+pub(crate) const TOPICS: &[(&str, Topic)] = &[
+    ("Files", reading::TOPIC),
+    ("Names", wiring::TOPIC),
+    ("Keywords", keywords::TOPIC),
+    ("What is handed over", arguments::TOPIC),
+    ("Bodies", bodies::TOPIC),
+    ("How long clients wait", waiting::TOPIC),
+    ("Health checks", health::TOPIC),
+    ("Production's answers", answers::TOPIC),
+    ("Which requests", traffic::TOPIC),
 ];
 
 /// All that there is to find, worst first.
 pub(crate) fn examine(setup: &Setup<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for topic in TOPICS {
+    for (_, topic) in TOPICS {
         (topic.examine)(setup, &mut findings);
     }
     // Stable: of one severity the topics' order stays.

@@ -1,5 +1,6 @@
 //! The files of a configuration, as they were read.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use haproxy_config::{Document, Section};
@@ -27,8 +28,8 @@ pub(crate) struct File {
 pub(crate) struct Unread {
     /// As the filter has it.
     pub(crate) named: Vec<u8>,
-    /// Why, with the paths that were tried.
-    pub(crate) why: String,
+    /// The paths that were tried, and why each could not be read.
+    pub(crate) tried: Vec<(PathBuf, io::Error)>,
 }
 
 /// All files: first HAProxy's in their order, then those of SPOE filters.

@@ -31,6 +31,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) version: Known,
     /// The agent's own configuration, if it was given: the path of the file, and what it says.
     pub(crate) agent: Option<(&'a Path, &'a Config)>,
+    /// The engine that is asked about, if one is.
+    pub(crate) engine: Option<&'a str>,
     /// The lines of all `global` sections.
     pub(crate) global: Vec<At<'a>>,
     /// The headers of sections that are neither `global` nor proxies: `program`, `ring`.
@@ -47,7 +49,7 @@ impl<'a> Setup<'a> {
         files: &'a Files,
         version: Known,
         agent: Option<(&'a Path, &'a Config)>,
-        engine: Option<&str>,
+        engine: Option<&'a str>,
     ) -> Self {
         let mut global = Vec::new();
         let mut sections = Vec::new();
@@ -62,7 +64,7 @@ impl<'a> Setup<'a> {
         }
         let proxies = proxy::all(files);
         let filters = spoe::filters(files, &proxies, engine);
-        Self { files, version, agent, global, sections, proxies, filters }
+        Self { files, version, agent, engine, global, sections, proxies, filters }
     }
 
     /// The filters that mirror requests. An agent for other purposes is none of our business.
