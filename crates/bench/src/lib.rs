@@ -6,5 +6,6 @@
 
 pub mod decode;
 pub mod http;
+pub mod machine;
 pub mod micro;
 pub mod server;

@@ -1,32 +1,36 @@
-//! What the figures were measured on.
+//! What figures were measured on.
 
 use std::path::Path;
 use std::process::Command;
 
 use serde::Serialize;
-use testbed::haproxy::Version;
 
 /// A machine and the versions of what ran on it.
 #[derive(Serialize)]
-pub(crate) struct Facts {
-    pub(crate) processor: String,
-    pub(crate) processors: usize,
-    pub(crate) kernel: String,
-    pub(crate) versions: Vec<String>,
+pub struct Facts {
+    /// The processor's own name.
+    pub processor: String,
+    /// How many of them.
+    pub processors: usize,
+    /// The kernel's name and release.
+    pub kernel: String,
+    /// What each program says of itself.
+    pub versions: Vec<String>,
 }
 
-pub(crate) fn facts(agent: &Path, haproxy: &[Version]) -> Facts {
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
-    let model = model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown");
-    let mut versions = vec![first_line(agent, "--version"), first_line("nginx".as_ref(), "-v")];
-    versions.extend(haproxy.iter().map(|version| first_line(&version.executable(), "-v")));
-    versions.push(first_line("wrk".as_ref(), "-v"));
-    Facts {
-        processor: model.to_owned(),
-        processors: std::thread::available_parallelism().map_or(1, usize::from),
-        kernel: first_line("uname".as_ref(), "-sr"),
-        versions,
+impl Facts {
+    /// Of this machine, with what each of these programs says when it is asked by this argument.
+    pub fn of<'a>(programs: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Self {
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = cpuinfo.lines().find(|line| line.starts_with("model name"));
+        let model = model.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown");
+        let versions = programs.into_iter().map(|(program, ask)| first_line(program, ask));
+        Self {
+            processor: model.to_owned(),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+            kernel: first_line("uname".as_ref(), "-sr"),
+            versions: versions.collect(),
+        }
     }
 }
 

@@ -14,7 +14,6 @@ mod configuration;
 mod contender;
 mod front;
 mod load;
-mod machine;
 mod nginx;
 mod process;
 mod report;
@@ -25,10 +24,11 @@ mod status;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use bench::machine::Facts;
 use clap::Parser;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use testbed::haproxy::Version;
@@ -117,7 +117,7 @@ fn measure(arguments: &Arguments) -> Result<ExitCode, String> {
     let cases = chosen(&all, &arguments.case)?;
     let versions = versions(&arguments.haproxy)?;
     let contenders = contenders(arguments);
-    let machine = machine::facts(&arguments.agent, &versions);
+    let machine = facts(&arguments.agent, &versions);
     let given: Vec<String> = std::env::args().skip(1).collect();
     let command = command(&given);
     let plan = plan(arguments, &cases, &versions, &contenders);
@@ -251,6 +251,15 @@ fn contenders(arguments: &Arguments) -> Vec<Contender> {
     }
     contenders.extend(arguments.peer.iter().map(|command| Contender::peer(command)));
     contenders
+}
+
+/// The machine, and the versions of all that runs on it.
+fn facts(agent: &Path, haproxy: &[Version]) -> Facts {
+    let haproxy: Vec<_> = haproxy.iter().map(|version| version.executable()).collect();
+    let mut programs = vec![(agent, "--version"), (Path::new("nginx"), "-v")];
+    programs.extend(haproxy.iter().map(|program| (program.as_path(), "-v")));
+    programs.push((Path::new("wrk"), "-v"));
+    Facts::of(programs)
 }
 
 /// How a person would start this: with the script, which names the agent by itself.

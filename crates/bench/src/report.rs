@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use bench::machine::Facts;
 use serde::Serialize;
 
 use crate::case::Case;
 use crate::contender::{ACKNOWLEDGING, NO_SPOE};
-use crate::machine::Facts;
 use crate::requirement::{Finding, findings};
 use crate::results::{NO_HAPROXY, Results, Spread};
 use crate::run::Measured;

@@ -1,8 +1,8 @@
 //! What the tests of spoa-mirror stand on: real HAProxy of several versions ([`haproxy`]), backends that
 //! record the exact bytes they receive and misbehave on request ([`backend`]), clients that send exact
 //! bytes ([`client`]), a fake HAProxy ([`spop_client`]), a handle on the program under test
-//! ([`agent`]), and what its counters say ([`counters`]), Prometheus ([`prometheus`]), and a browser
-//! ([`browser`]).
+//! ([`agent`]), and what its counters say ([`counters`]), Prometheus ([`prometheus`]), a browser
+//! ([`browser`]), and configurations out of our documents ([`document`]).
 //!
 //! Everything is blocking and owns what it starts: dropping a value ends its processes, threads and
 //! connections. Waiting is always for a condition, with a limit ([`wait`]). Not published, not for
@@ -17,6 +17,7 @@ pub mod backend;
 pub mod browser;
 pub mod client;
 pub mod counters;
+pub mod document;
 pub mod haproxy;
 pub mod lines;
 pub mod ports;
