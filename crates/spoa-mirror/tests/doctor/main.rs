@@ -10,6 +10,8 @@ mod fixtures;
 mod health;
 mod keywords;
 mod live;
+#[path = "../running/mod.rs"]
+mod running;
 mod traffic;
 mod waiting;
 mod wiring;
