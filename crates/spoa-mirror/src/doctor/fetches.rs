@@ -69,7 +69,6 @@ pub(crate) const FETCHES: &[Row] = &[
             "fe_name",
             "fe_id",
             "fc_http_major",
-            "req.proto_http",
         ],
         versions: ALL,
         available: Available::Always,
@@ -86,6 +85,7 @@ pub(crate) const FETCHES: &[Row] = &[
             "capture.res.ver",
             "ssl_fc",
             "ssl_fc_sni",
+            "req.proto_http",
         ],
         versions: ALL,
         available: Available::InSession,
@@ -168,30 +168,4 @@ pub(crate) fn rows(name: &str) -> impl Iterator<Item = &'static Row> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_has_a_source_and_no_fetch_is_in_two_for_a_version() {
-        for row in FETCHES {
-            assert!(!row.source.is_empty(), "{row:?}");
-        }
-        let mut names: Vec<_> = FETCHES.iter().flat_map(|row| row.names).collect();
-        names.sort();
-        let all = names.len();
-        names.dedup();
-        assert_eq!(all - names.len(), 1, "only req.ver has two rows");
-    }
-
-    #[test]
-    fn an_answer_has_no_url_and_a_request_no_status() {
-        let available = |name: &str, moment| rows(name).all(|row| row.available.at(moment));
-        assert!(available("url", Moment::FrontendHttp));
-        assert!(!available("url", Moment::HttpResponse));
-        assert!(available("method", Moment::HttpResponse));
-        assert!(!available("status", Moment::FrontendHttp));
-        assert!(available("status", Moment::ResponseRule));
-        assert!(!available("method", Moment::ClientSession));
-        assert!(available("be_name", Moment::ServerSession));
-    }
-}
+mod tests;

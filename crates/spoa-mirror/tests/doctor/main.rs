@@ -12,6 +12,7 @@ mod keywords;
 mod live;
 #[path = "../running/mod.rs"]
 mod running;
+mod staged;
 mod traffic;
 mod waiting;
 mod wiring;

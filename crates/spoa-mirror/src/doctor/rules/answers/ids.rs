@@ -10,6 +10,11 @@ use crate::doctor::setup::Criterion;
 pub(super) static ID_MISSING: Code = code!("id-missing");
 pub(super) static PAIRS_SAMPLED_APART: Code = code!("pairs-sampled-apart");
 
+/// What comes of a request without an id.
+const NOT_COUNTED: &str =
+    "requests without an id are copied, and never compared: the agent counts no pair of any kind";
+
+/// What comes of an answer without an id, or with another one.
 const NO_PAIR: &str = "no answer finds its request: copies count as `without-production`, answers as `without-shadow`";
 
 pub(super) fn examine(asked: &Told<'_, '_>, answered: &Told<'_, '_>, findings: &mut Vec<Finding>) {
@@ -21,21 +26,21 @@ pub(super) fn examine(asked: &Told<'_, '_>, answered: &Told<'_, '_>, findings: &
 fn missing(asked: &Told<'_, '_>, answered: &Told<'_, '_>) -> Option<Finding> {
     let without: Vec<_> =
         [asked, answered].into_iter().filter(|told| !told.has(Part::Id)).collect();
-    let (told, rest) = without.split_first()?;
+    let (first, rest) = without.split_first()?;
     let other = [asked, answered].into_iter().find_map(|told| told.part(Part::Id));
     let expression = other.map_or("unique-id".to_owned(), Given::shown_expression);
     let message = match rest {
-        [] => format!("{} has no `id`, by which the answer finds its request", told.named()),
+        [] => format!("{} has no `id`, by which the answer finds its request", first.named()),
         _ => "neither message has an `id`, by which the answer finds its request".to_owned(),
     };
     let mut finding = Finding::new(&ID_MISSING, Severity::Warning, message)
-        .at(told.last_line().place())
-        .consequence(NO_PAIR)
+        .at(first.last_line().place())
+        .consequence(if asked.has(Part::Id) { NO_PAIR } else { NOT_COUNTED })
         .mend(format!("hand over `id={expression}` in both messages"));
     for told in &without {
         let name = Part::Id.name(told.is_prefixed());
         finding = finding.edit(told.with(&[format!("{name}={expression}")]));
-        if told.message.name() != without[0].message.name() {
+        if told.message.name() != first.message.name() {
             finding = finding.and_at(told.last_line().place(), "and here");
         }
     }
@@ -95,7 +100,7 @@ fn without_format(asked: &Told<'_, '_>, answered: &Told<'_, '_>) -> Option<Findi
             "`unique-id` has no value without `unique-id-format`",
         )
         .at(id.place())
-        .consequence(NO_PAIR)
+        .consequence(NOT_COUNTED)
         .mend("say how it is made, in the frontend")
         .edit(format_edit(asked)),
     )

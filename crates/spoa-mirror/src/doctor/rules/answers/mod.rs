@@ -66,7 +66,7 @@ fn compared_without(setup: &Setup<'_>, place: Place) -> Option<Finding> {
             ),
         )
         .at(place)
-        .consequence("every copy counts as `without-production`: nothing is compared")
+        .consequence("requests are copied, and nothing is compared")
         .mend("send production's answers in one of the two forms of docs/COMPARISON.md, or leave `compare` out"),
     )
 }

@@ -33,7 +33,7 @@ fn examine(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
             moments::examine(told, findings);
             named::examine(told, findings);
             values::examine(told, findings);
-            traced::examine(told, findings);
         }
+        traced::examine(&all, findings);
     }
 }

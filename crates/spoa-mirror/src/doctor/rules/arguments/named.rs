@@ -61,8 +61,13 @@ fn unknown(told: &Told<'_, '_>, meant: &[(&Given<'_>, Part)]) -> Option<Finding>
     let severity = if needed { Severity::Error } else { Severity::Warning };
     let right = part.name(told.is_prefixed());
     let message = match &first.name {
-        Some(name) => format!("the agent knows no argument `{name}`; {} is `{right}`", part.what()),
-        None => format!("`{}` has no name; {} is `{right}`", first.shown(), part.what()),
+        Some(name) => format!(
+            "the agent knows no argument `{name}`; its name for {} is `{right}`",
+            part.what()
+        ),
+        None => {
+            format!("`{}` has no name; the agent's for {} is `{right}`", first.shown(), part.what())
+        }
     };
     let mut finding = Finding::new(&ARGUMENT_UNKNOWN, severity, message)
         .at(first.place())
@@ -76,7 +81,8 @@ fn unknown(told: &Told<'_, '_>, meant: &[(&Given<'_>, Part)]) -> Option<Finding>
         });
     for (given, part) in rest {
         let right = part.name(told.is_prefixed());
-        finding = finding.and_at(given.place(), format!("{} is `{right}`", part.what()));
+        finding =
+            finding.and_at(given.place(), format!("the name for {} is `{right}`", part.what()));
     }
     finding = finding.mend("give it the name that the agent knows");
     let mut lines: Vec<_> = meant.iter().map(|(given, _)| given.at).collect();

@@ -7,17 +7,31 @@ use crate::doctor::setup::{Moment, Reach, RuleSet, Sending, Setter};
 pub(super) static VARIABLE_NEVER_SET: Code = code!("variable-never-set");
 pub(super) static VARIABLE_SET_LATER: Code = code!("variable-set-later");
 
-pub(super) fn examine(told: &Told<'_, '_>, findings: &mut Vec<Finding>) {
-    for given in &told.given {
+/// A variable that several messages hand over has one finding.
+pub(super) fn examine(all: &[Told<'_, '_>], findings: &mut Vec<Finding>) {
+    let mut said: Vec<(String, usize)> = Vec::new();
+    for (told, given) in
+        all.iter().flat_map(|told| told.given.iter().map(move |given| (told, given)))
+    {
         let expression = given.expression();
         let Some(variable) = expression.variable() else { continue };
         if expression.has_default() || told.setup.may_be_set_elsewhere(variable) {
             continue;
         }
+        if let Some((_, index)) = said.iter().find(|(known, _)| known == variable) {
+            if let Some(finding) = findings.get_mut(*index) {
+                finding.others.push((given.place(), "it is handed over here as well".to_owned()));
+            }
+            continue;
+        }
         let setters = told.setup.setters(told.filter, variable);
-        if setters.is_empty() {
-            findings.push(never_set(told, given, variable));
-        } else if let Some(finding) = set_later(told, given, variable, &setters) {
+        let found = if setters.is_empty() {
+            Some(never_set(told, given, variable))
+        } else {
+            set_later(told, given, variable, &setters)
+        };
+        if let Some(finding) = found {
+            said.push((variable.to_owned(), findings.len()));
             findings.push(finding);
         }
     }

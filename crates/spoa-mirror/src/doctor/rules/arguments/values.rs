@@ -4,6 +4,7 @@ use crate::doctor::expression::Expression;
 use crate::doctor::fetches;
 use crate::doctor::finding::{Code, Finding, Severity, code};
 use crate::doctor::rules::told::{Given, Part, Told};
+use crate::doctor::setup::Setter;
 use crate::doctor::versions::METHOD_IN_VARIABLE;
 
 pub(super) static ARGUMENT_WRONG_FETCH: Code = code!("argument-wrong-fetch");
@@ -50,7 +51,7 @@ fn wrong(told: &Told<'_, '_>, given: &Given<'_>, part: Part) -> Option<Finding> 
         &ARGUMENT_WRONG_FETCH,
         severity,
         format!(
-            "`{name}` is {}, and `{}` is not that",
+            "`{name}` is for {}, and `{}` is not that",
             part.what(),
             String::from_utf8_lossy(origin)
         ),
@@ -72,12 +73,26 @@ fn wrong(told: &Told<'_, '_>, given: &Given<'_>, part: Part) -> Option<Finding> 
         None => {
             let variable = given.expression().variable().unwrap_or_default().to_owned();
             let setters = told.in_time(&variable);
-            let mended = finding.mend(format!("set the variable to `{expression}`"));
-            setters.into_iter().fold(mended, |finding, setter| {
-                finding.and_at(setter.at.place(), format!("`{variable}` is set here"))
-            })
+            let mut finding = finding.mend(format!("set the variable to `{expression}`"));
+            for setter in &setters {
+                finding = finding.and_at(setter.at.place(), format!("`{variable}` is set here"));
+            }
+            match setters.as_slice() {
+                [setter] => set_anew(finding, setter, expression),
+                _ => finding,
+            }
         }
     })
+}
+
+/// The variable set to something else, where it is set by a rule in one word.
+fn set_anew(finding: Finding, setter: &Setter<'_, '_>, expression: &str) -> Finding {
+    let Some(rule) = setter.rule else { return finding };
+    let mut words = rule.arguments();
+    match (words.next(), words.next()) {
+        (Some(word), None) => finding.edit(setter.at.replaced_word(word, expression)),
+        _ => finding,
+    }
 }
 
 /// What comes of an expression for a part that it is not.
@@ -113,7 +128,7 @@ fn misfit(expression: &Expression<'_>, part: Part) -> Option<&'static str> {
             "nothing useful is mirrored: what the agent gets is no such part of a request"
         }
         Part::BodySize | Part::AnswerBodySize => {
-            "bodies that HAProxy cut off pass for whole ones: it is the size of what there is"
+            "it tells nothing of a body that HAProxy cut off: it is the size of the part that is there"
         }
         Part::Body => "the target gets another body than production",
         Part::Query => "the target gets another query than production",
