@@ -23,6 +23,7 @@ mod generate;
 pub mod history;
 mod legible;
 pub mod log;
+mod nearest;
 pub mod os;
 pub mod outcome;
 pub mod policy;

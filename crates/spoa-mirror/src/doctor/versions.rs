@@ -1,6 +1,8 @@
 //! What differs between versions of HAProxy, as data with its source. Rules ask here; they have no version
 //! numbers of their own.
 
+pub(crate) mod keywords;
+
 use super::setup::Known;
 
 /// The versions for which something holds: from one on, before another; `None` is without bound.
@@ -87,6 +89,22 @@ pub(crate) const DEAD_WAITS_PROCESSING: Behaviour = Behaviour {
 pub(crate) const DOWN_AGENT_KEPT: Behaviour = Behaviour {
     versions: before(3, 1),
     source: "measured: 2.6 and 3.0 against 3.2 and 3.4; tests/doctor/health.rs",
+};
+
+/// HAProxy does not start with a `program` section unless `expose-deprecated-directives` is set.
+pub(crate) const PROGRAM_HIDDEN: Behaviour = Behaviour {
+    versions: Versions { since: Some((3, 1)), before: Some((3, 3)) },
+    source: "measured: 3.2; announcement of 3.1",
+};
+
+/// A request waits for a disabled backend of agents as for one that hangs.
+pub(crate) const DISABLED_BACKEND_WAITS: Behaviour =
+    Behaviour { versions: before(3, 1), source: "measured: 2.6 and 3.0 wait, 3.2 and 3.4 do not" };
+
+/// `send-proxy` on a server holds for agents as well.
+pub(crate) const PROXY_HEADER_TO_AGENTS: Behaviour = Behaviour {
+    versions: before(3, 4),
+    source: "measured: 2.6, 3.0 and 3.2 send it; 3.4 warns and does not",
 };
 
 impl Behaviour {

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::report::{Finding, Severity};
 use crate::config::Pattern;
+use crate::nearest::nearest;
 
 /// Names in a table where the user chooses them.
 const MAX_NAMES: usize = 500;
@@ -422,16 +423,10 @@ impl<'r, 'e, 'a> Section<'r, 'e, 'a> {
 
     /// The key that was probably meant: the nearest here, or one of that name elsewhere.
     fn meant(&self, name: &str) -> String {
-        // An unreasonably long key is near to nothing, and slow to compare.
-        let name: String = name.chars().take(60).collect();
-        let folded = name.to_ascii_lowercase().replace('_', "-");
-        let near = |key: &&'static str| (strsim::damerau_levenshtein(&folded, key), *key);
-        let nearest = self.asked.iter().map(near).min();
-        if let Some((distance, key)) = nearest {
-            if distance <= (key.len() / 3).max(1) {
-                return format!("a key with a similar name exists: `{key}`");
-            }
+        if let Some(key) = nearest(name, self.asked.iter().copied()) {
+            return format!("a key with a similar name exists: `{key}`");
         }
+        let folded = name.to_ascii_lowercase().replace('_', "-");
         let keys = if self.reader.other { None } else { Some(super::keys()) };
         let elsewhere = keys
             .into_iter()

@@ -13,6 +13,7 @@ use super::inside::Written;
 use super::values::at_most;
 use super::walk::{Place, Reader, Section};
 use crate::config::{Compare, ComparisonConfig, Config, Share};
+use crate::nearest::nearest;
 
 /// Pairs that a control must have where there is one, unless the file says another number.
 const CONTROL_PAIRS: u64 = 100;
@@ -157,16 +158,9 @@ fn natural_off(section: &mut Section<'_, '_, '_>) -> Vec<String> {
             }
             continue;
         }
-        let near = |known: &str| {
-            let short: String = name.chars().take(60).collect();
-            strsim::damerau_levenshtein(&short.to_ascii_lowercase(), known)
-        };
-        let nearest = rules.iter().map(|rule| (near(rule.name), rule.name)).min();
-        let help = match nearest {
-            Some((distance, known)) if distance <= (known.len() / 3).max(1) => {
-                format!("is \"{known}\" meant?")
-            }
-            _ => {
+        let help = match nearest(&name, rules.iter().map(|rule| rule.name)) {
+            Some(known) => format!("is \"{known}\" meant?"),
+            None => {
                 let known: Vec<_> = rules.iter().map(|rule| rule.name).collect();
                 format!("the built-in rules are {}", known.join(", "))
             }
