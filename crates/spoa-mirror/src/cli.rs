@@ -31,6 +31,8 @@ Examples:
           targets with rules and limits of their own (`spoa-mirror check` looks whether the file is right)
   spoa-mirror doctor --haproxy haproxy.cfg
           is HAProxy set up right? What is wrong, where, why it matters, what to write instead
+  spoa-mirror init --target http://staging:8080
+          write what HAProxy and the agent need for it, as files to look at
   spoa-mirror demo
           see it work in a minute, with HAProxy, production and shadow on this machine
   spoa-mirror -r 0 -u http://staging:8080 --admin 127.0.0.1:9600
@@ -78,6 +80,8 @@ pub struct Cli {
 pub enum Command {
     /// Show it working on this machine: HAProxy, production, targets, some traffic, a verdict
     Demo(crate::demo::DemoArgs),
+    /// Write HAProxy's files and the agent's for mirroring, right for the HAProxy at hand
+    Init(crate::init::InitArgs),
     /// Look whether a configuration file is right, and what it means
     Check(crate::check::CheckArgs),
     /// Look whether HAProxy's files are right for mirroring, and what to write instead

@@ -21,6 +21,7 @@ mod doctor;
 pub mod exchange;
 mod generate;
 pub mod history;
+mod init;
 mod legible;
 pub mod log;
 mod nearest;
@@ -62,6 +63,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::main(&arguments),
         Some(Command::Decode(arguments)) => decode::main(&arguments),
         Some(Command::Doctor(arguments)) => doctor::main(&arguments),
+        Some(Command::Init(arguments)) => init::main(arguments),
         Some(Command::Check(arguments)) => check::main(&arguments),
         Some(Command::Status(arguments)) => remote::status(arguments),
         Some(Command::Pause(arguments)) => remote::pause(arguments),

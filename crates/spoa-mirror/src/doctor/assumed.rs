@@ -53,7 +53,7 @@ impl Assumed {
 }
 
 /// `3.2`, `3.2.1`, `2.6.12-1+deb12u3`, `3.5-dev5`.
-pub(super) fn parse(text: &str) -> Result<Version, String> {
+pub(crate) fn parse(text: &str) -> Result<Version, String> {
     let allowed = "a version is written like 3.2 or 3.2.1";
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (numbers, rest) = text.split_at(end);

@@ -4,7 +4,7 @@
 //! [`finding`]s, of which [`patch`] makes a patch. [`live`] asks what runs. [`shown`] tells what was found,
 //! [`explain`] what it means.
 
-mod assumed;
+pub(crate) mod assumed;
 mod explain;
 mod expression;
 mod fetches;
@@ -12,12 +12,12 @@ mod finding;
 mod live;
 mod overview;
 mod patch;
-mod reading;
+pub(crate) mod reading;
 mod rules;
-mod secrets;
-mod setup;
+pub(crate) mod secrets;
+pub(crate) mod setup;
 mod shown;
-mod versions;
+pub(crate) mod versions;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

@@ -72,6 +72,12 @@ pub(crate) const HTTP2_BY_DEFAULT: Behaviour = Behaviour {
     source: "announcement of 2.8; asked 2.6, 3.0, 3.2 and 3.4 by a TLS handshake",
 };
 
+/// There are fetches of how long something took: `res.timer.hdr`.
+pub(crate) const TIMERS: Behaviour = Behaviour {
+    versions: since(2, 9),
+    source: "configuration manual of 2.9, `res.timer.hdr`; 2.6 does not know it",
+};
+
 /// HAProxy can start programs from a `program` section.
 pub(crate) const PROGRAM_SECTION: Behaviour = Behaviour {
     versions: before(3, 3),

@@ -1,0 +1,204 @@
+//! Puts HAProxy's part into a haproxy.cfg that is there. All other bytes stay as they are.
+
+mod place;
+mod splice;
+
+use std::path::Path;
+
+use haproxy_config::{Document, Section};
+
+use super::files;
+use super::plan::{Plan, ROOM};
+use crate::doctor::reading;
+use crate::doctor::setup::proxy::ProxyKind;
+use crate::doctor::setup::{Lines, Proxy, Setup};
+use place::Places;
+use splice::Splice;
+
+/// HAProxy's file, anew.
+pub(super) struct Patched {
+    pub(super) text: Vec<u8>,
+    /// What changes in it, as `diff -u` has it.
+    pub(super) diff: String,
+    /// The frontend whose requests are copied.
+    pub(super) frontend: String,
+    /// The path of a socket at which HAProxy takes commands, if the file has one.
+    pub(super) socket: Option<String>,
+}
+
+/// Reads the file and adds to it what mirroring needs.
+pub(super) fn patched(path: &Path, frontend: Option<&str>, plan: &Plan) -> Result<Patched, String> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(format!("{shown} is a directory: name the file of it with the frontend"));
+    }
+    let read = reading::read(&[path.to_owned()], plan.version().0);
+    let files = read.map_err(|unread| format!("{shown} cannot be read: {}", unread.error))?;
+    let setup = Setup::new(&files, plan.version(), None, None);
+    let Some(file) = files.files.first() else { return Err(format!("{shown} cannot be read")) };
+    let document = &file.document;
+    if let Some(mistake) = document.mistakes.first() {
+        return Err(format!("{shown}, {mistake}: HAProxy does not start with it; mend that first"));
+    }
+    not_there_yet(&setup).map_err(|why| format!("{shown}: {why}"))?;
+    let proxy = chosen(&setup, frontend).map_err(|why| format!("{shown}: {why}"))?;
+    let splices = splices(&setup, document, proxy, plan);
+    let lines: Vec<&[u8]> = document.lines().map(|line| line.raw.as_slice()).collect();
+    Ok(Patched {
+        text: splice::applied(&lines, &splices),
+        diff: splice::unified(&lines, &splices, &path.to_string_lossy()),
+        frontend: proxy.name().into_owned(),
+        socket: socket(&setup),
+    })
+}
+
+const ENGINE: &str = "mirror";
+const BACKEND: &str = "mirroragents";
+
+/// Refuses a file that mirrors already, whatever of it.
+fn not_there_yet(setup: &Setup<'_>) -> Result<(), String> {
+    let engine = setup.filters.iter().find(|filter| {
+        filter.engine.is_some_and(|engine| engine.text == ENGINE.as_bytes())
+    });
+    let backend = setup.backend(BACKEND.as_bytes()).map(|backend| backend.lines.header);
+    let Some(at) = engine.map(|filter| filter.at).or(backend) else { return Ok(()) };
+    Err(format!(
+        "it mirrors already, see line {}; `spoa-mirror doctor` tells whether it does so well",
+        at.line.number
+    ))
+}
+
+/// The proxy whose requests are copied: the one that is named, or the only one that hands requests to servers.
+fn chosen<'s, 'a>(setup: &'s Setup<'a>, name: Option<&str>) -> Result<&'s Proxy<'a>, String> {
+    let mut all = setup.proxies.iter().filter(|proxy| proxy.kind != ProxyKind::Backend);
+    let speaks_http = |proxy: &Proxy<'_>| proxy.mode().0 == b"http";
+    if let Some(name) = name {
+        let named = all.find(|proxy| proxy.lines.header.text(1) == name.as_bytes());
+        let proxy = named.ok_or_else(|| {
+            format!("there is no frontend `{name}`; there is {}", listed(&candidates(setup)))
+        })?;
+        return match speaks_http(proxy) {
+            true => Ok(proxy),
+            false => Err(format!("frontend `{name}` has not `mode http`: only HTTP is mirrored")),
+        };
+    }
+    match candidates(setup).as_slice() {
+        [] => Err("there is no frontend with `mode http` that hands requests to a backend".to_owned()),
+        [only] => Ok(only),
+        several => Err(format!(
+            "there are several frontends; name the one to mirror with --frontend: {}",
+            listed(several)
+        )),
+    }
+}
+
+/// Frontends without those that only redirect or show statistics.
+fn candidates<'s, 'a>(setup: &'s Setup<'a>) -> Vec<&'s Proxy<'a>> {
+    let hands_on = |proxy: &&Proxy<'_>| {
+        let keywords = ["default_backend", "use_backend", "server", "server-template"];
+        proxy.lines.lines.iter().any(|at| keywords.iter().any(|keyword| at.begins(&[*keyword])))
+    };
+    let frontends = setup.proxies.iter().filter(|proxy| proxy.kind != ProxyKind::Backend);
+    frontends.filter(|proxy| proxy.mode().0 == b"http").filter(hands_on).collect()
+}
+
+fn listed(proxies: &[&Proxy<'_>]) -> String {
+    let names: Vec<_> = proxies.iter().map(|proxy| proxy.name()).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// All that changes.
+fn splices(setup: &Setup<'_>, document: &Document, proxy: &Proxy<'_>, plan: &Plan) -> Vec<Splice> {
+    let places = Places::of(document);
+    let indentation = proxy.lines.indentation();
+    let end = line_end(document);
+    let lines = |text: &str| -> Vec<Vec<u8>> {
+        let indented = |line: &str| match line.strip_prefix("    ") {
+            Some(rest) => format!("{indentation}{rest}{end}").into_bytes(),
+            None => format!("{line}{end}").into_bytes(),
+        };
+        text.lines().map(indented).collect()
+    };
+    let room = ROOM.max(setup.maxrewrite() + 4096);
+    let global = files::global(plan, room);
+    let mut splices = Vec::new();
+    let mut backend = files::backend(plan);
+    let sizes = setup.global.iter().filter(|at| at.begins(&["tune.bufsize"]));
+    let sizes: Vec<_> = sizes.collect();
+    let last_global = document.sections.iter().rfind(|section| section.keyword() == b"global");
+    if !sizes.is_empty() {
+        // One that is large enough, or larger, stays.
+        let needed = plan.bufsize(room);
+        for at in sizes {
+            let Some(word) = at.word(1) else { continue };
+            if crate::doctor::setup::lines::size(&word.text).is_none_or(|size| size < needed) {
+                splices.push(Splice::word(at.line, word, &needed.to_string()));
+            }
+        }
+    } else if let Some(section) = last_global {
+        splices.push(Splice::insertion(places.end(section), lines(&global)));
+    } else {
+        backend = format!("global\n{global}\n{backend}");
+    }
+    let at = places.before_defaults(document);
+    let mut inserted = lines(&backend);
+    inserted.push(end.as_bytes().to_vec());
+    if places.follows_text(at) {
+        inserted.insert(0, end.as_bytes().to_vec());
+    }
+    splices.push(Splice::insertion(at, inserted));
+    if let Some(section) = section(document, &proxy.lines) {
+        let text = files::frontend(plan, &filters(&proxy.lines));
+        splices.push(Splice::insertion(places.before_choice(section), lines(&text)));
+    }
+    splices.sort_by_key(|splice| splice.at);
+    splices
+}
+
+fn section<'a>(document: &'a Document, lines: &Lines<'_>) -> Option<&'a Section> {
+    document.sections.iter().find(|section| section.header.number == lines.header.line.number)
+}
+
+/// Filters that HAProxy adds by itself for as long as there is none, and wants to be told of beside another one
+/// (measured, 2.6 to 3.4: it does not start). Caches come before compression.
+fn filters(lines: &Lines<'_>) -> Vec<String> {
+    let told = |words: &[&str]| lines.all(words).next().is_some();
+    let mut filters = Vec::new();
+    for rule in ["http-request", "http-response"] {
+        for at in lines.all(&[rule]) {
+            let Some(word) = at.word(2) else { continue };
+            let filter = format!("cache {}", at.shown(word));
+            let caches = matches!(at.text(1), b"cache-use" | b"cache-store");
+            let is_told = lines.all(&["filter", "cache"]).any(|at| at.text(2) == word.text);
+            if caches && !is_told && !filters.contains(&filter) {
+                filters.push(filter);
+            }
+        }
+    }
+    let compresses = told(&["compression"]);
+    let is_told = ["compression", "comp-req", "comp-res"].iter().any(|name| told(&["filter", name]));
+    if compresses && !is_told {
+        filters.push("compression".to_owned());
+    }
+    filters
+}
+
+/// A socket of the Runtime API with the right to change maps.
+fn socket(setup: &Setup<'_>) -> Option<String> {
+    let admin = setup.global.iter().find(|at| {
+        at.begins(&["stats", "socket"])
+            && at.position("level").is_some_and(|level| at.text(level + 1) == b"admin")
+    })?;
+    let path = String::from_utf8_lossy(admin.text(2)).into_owned();
+    let path = path.strip_prefix("unix@").unwrap_or(&path);
+    // What a variable stands for may be secret.
+    let is_known = admin.word(2).is_some_and(|word| word.references.is_empty());
+    (is_known && path.starts_with('/')).then(|| path.to_owned())
+}
+
+fn line_end(document: &Document) -> &'static str {
+    match document.lines().next().is_some_and(|line| line.raw.ends_with(b"\r\n")) {
+        true => "\r\n",
+        false => "\n",
+    }
+}
