@@ -75,7 +75,9 @@ impl Answer {
     fn summary(&self) -> String {
         let plan = &self.plan;
         let version = match plan.version().0 {
-            None => "any HAProxy from 2.6 on (which one reads the files is not known here)".to_owned(),
+            None => {
+                "any HAProxy from 2.6 on (which one reads the files is not known here)".to_owned()
+            }
             Some(_) => format!("{} ({})", plan.version(), plan.assumed.source),
         };
         let whose = match &self.patched {

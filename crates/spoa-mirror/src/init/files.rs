@@ -22,6 +22,7 @@ pub(super) struct Generated {
 #[derive(Template)]
 #[template(path = "init/global.txt", escape = "none")]
 struct Global {
+    compare: bool,
     body: u64,
     room: u64,
     bufsize: u64,
@@ -71,7 +72,9 @@ struct Map {
 #[derive(Template)]
 #[template(path = "init/spoa-mirror.toml.txt", escape = "none")]
 struct Toml<'a> {
-    number: usize,
+    place: &'static str,
+    /// Of several agents, which one.
+    number: Option<usize>,
     agent: &'a Agent,
     listen: String,
     frame: Option<u64>,
@@ -90,6 +93,7 @@ struct TomlTarget {
 #[derive(Template)]
 #[template(path = "init/override.conf.txt", escape = "none")]
 struct Unit {
+    place: &'static str,
     files: Option<u64>,
 }
 
@@ -120,15 +124,24 @@ pub(super) fn toml_name(plan: &Plan, index: usize) -> String {
 
 /// Parts of haproxy.cfg, for pasting.
 pub(super) fn parts(plan: &Plan) -> Vec<Generated> {
-    let part = |name: &str, goes: &str, text: &str| {
-        let text = format!("# Goes {goes}.\n\n{text}");
-        file(name, format!("{goes} of haproxy.cfg"), &text)
+    let part = |name: &str, goes: &str, why: &str, text: &str| {
+        file(name, goes.to_owned(), &format!("# Goes {goes}{why}.\n\n{text}"))
     };
     let frontend = format!("{FILTERS}{}", frontend(plan, &[]));
     vec![
-        part("global.cfg", "into the `global` section", &global(plan, ROOM)),
-        part("backend.cfg", "before the first `defaults` section, whose settings for HTTP it could not use", &backend(plan)),
-        part("frontend.cfg", "into the frontend, before its first `redirect`, `use_backend` or `default_backend`", &frontend),
+        part("global.cfg", "into the `global` section of haproxy.cfg", "", &global(plan, ROOM)),
+        part(
+            "backend.cfg",
+            "into haproxy.cfg, before its first `defaults`",
+            ": behind it, what that says of HTTP would be warned of",
+            &backend(plan),
+        ),
+        part(
+            "frontend.cfg",
+            "into the frontend in haproxy.cfg",
+            ", before its first `redirect`, `use_backend` or `default_backend`",
+            &frontend,
+        ),
     ]
 }
 
@@ -151,8 +164,9 @@ pub(super) fn whole(path: &Path, patched: &Patched) -> Generated {
 
 pub(super) fn global(plan: &Plan, room: u64) -> String {
     let bufsize = plan.bufsize(room);
-    let body = if plan.compare { 2 * plan.max_body } else { plan.max_body };
-    rendered(&Global { body, room: bufsize - body, bufsize })
+    let bodies = if plan.compare { 2 * plan.max_body } else { plan.max_body };
+    let (compare, body) = (plan.compare, plan.max_body);
+    rendered(&Global { compare, body, room: bufsize.saturating_sub(bodies), bufsize })
 }
 
 pub(super) fn backend(plan: &Plan) -> String {
@@ -200,7 +214,8 @@ fn toml(plan: &Plan, index: usize) -> String {
         url: quote::toml(&target.url.to_string()),
     });
     rendered(&Toml {
-        number: index + 1,
+        place: TOML_PLACE,
+        number: (plan.agents.len() > 1).then_some(index + 1),
         agent,
         listen: quote::toml(&agent.listen()),
         // 1 MiB is the agent's own limit.
@@ -222,7 +237,10 @@ const IN_FLIGHT: u64 = 200;
 fn unit(plan: &Plan) -> String {
     // A third is HAProxy's, and 32 + 64 are for other things (docs/OPERATIONS.md, "Descriptors").
     let needed = (plan.targets.len() as u64 * IN_FLIGHT + 96) * 3 / 2;
-    rendered(&Unit { files: (needed > USUAL_FILES).then(|| needed.next_power_of_two()) })
+    rendered(&Unit {
+        place: UNIT_PLACE,
+        files: (needed > USUAL_FILES).then(|| needed.next_power_of_two()),
+    })
 }
 
 fn file(name: &str, goes: String, text: &str) -> Generated {

@@ -86,7 +86,13 @@ pub struct InitArgs {
     haproxy_dir: Option<PathBuf>,
 
     /// Write the files to this directory, which is made if it is missing
-    #[arg(long, short, value_name = "DIR", default_value = "./spoa-mirror-init", help_heading = "Output")]
+    #[arg(
+        long,
+        short,
+        value_name = "DIR",
+        default_value = "./spoa-mirror-init",
+        help_heading = "Output"
+    )]
     output: PathBuf,
     /// Write over files that are there
     #[arg(long, help_heading = "Output")]
@@ -97,7 +103,11 @@ pub struct InitArgs {
 }
 
 fn version(text: &str) -> Result<Known, String> {
-    if text == "any" { Ok(Known(None)) } else { assumed::parse(text).map(|version| Known(Some(version))) }
+    if text == "any" {
+        Ok(Known(None))
+    } else {
+        assumed::parse(text).map(|version| Known(Some(version)))
+    }
 }
 
 /// Why there are no files.
@@ -142,7 +152,8 @@ fn written(arguments: InitArgs) -> Result<Answer, Refusal> {
         }
         Some(path) => {
             output::not_itself(path, &output).map_err(Refusal::Files)?;
-            let patched = patch::patched(path, frontend.as_deref(), &plan).map_err(Refusal::Files)?;
+            let patched =
+                patch::patched(path, frontend.as_deref(), &plan).map_err(Refusal::Files)?;
             files.insert(0, files::whole(path, &patched));
             Some(patched)
         }

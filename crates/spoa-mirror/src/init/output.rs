@@ -37,7 +37,8 @@ fn write_one(path: &Path, text: &[u8]) -> io::Result<()> {
 
 /// Refuses an output directory in which the new haproxy.cfg would take the place of the one that is read.
 pub(super) fn not_itself(haproxy: &Path, directory: &Path) -> Result<(), String> {
-    let same = |a: io::Result<PathBuf>, b: io::Result<PathBuf>| matches!((a, b), (Ok(a), Ok(b)) if a == b);
+    let same =
+        |a: io::Result<PathBuf>, b: io::Result<PathBuf>| matches!((a, b), (Ok(a), Ok(b)) if a == b);
     if same(haproxy.canonicalize(), directory.join("haproxy.cfg").canonicalize()) {
         return Err(format!(
             "{} is never written over; --output names another directory",

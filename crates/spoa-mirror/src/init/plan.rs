@@ -90,7 +90,9 @@ impl Plan {
         let timeout = arguments.timeout;
         let whole = timeout.subsec_nanos() % 1_000_000 == 0;
         if !whole || !(Duration::from_millis(1)..=Duration::from_secs(60)).contains(&timeout) {
-            return Err("--timeout: the allowed range is 1ms to 1m, in whole milliseconds".to_owned());
+            return Err(
+                "--timeout: the allowed range is 1ms to 1m, in whole milliseconds".to_owned()
+            );
         }
         Ok(Self {
             targets: targets(&arguments.target)?,
@@ -179,14 +181,14 @@ impl FromStr for Agent {
             host => host,
         };
         let port = port.parse().ok().filter(|port| *port > 0).ok_or(FORM)?;
-        let address = host.parse::<IpAddr>();
-        if address.is_ok_and(|address| address.is_unspecified()) {
+        let address = host.parse::<IpAddr>().ok();
+        if address.is_some_and(|address| address.is_unspecified()) {
             return Err(format!("HAProxy cannot connect to {host}: name the agent's own address"));
         }
         let name = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         let is_name = (1..=253).contains(&host.len()) && host.bytes().all(name);
         let allowed = match literal {
-            Some(_) => address.is_ok_and(|address| address.is_ipv6()),
+            Some(_) => address.is_some_and(|address| address.is_ipv6()),
             None => is_name,
         };
         if !allowed {
@@ -209,7 +211,8 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, String> {
         const FORM: &str = "a share is a number from 0 to 100, with two decimals at most";
         let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(whole) || !digits(decimals) || whole.len() > 3 || decimals.len() > 2 {
             return Err(FORM.to_owned());
         }
@@ -272,7 +275,8 @@ fn directory(given: Option<PathBuf>, haproxy: Option<&Path>) -> Result<String, S
         }
         (None, None) => PathBuf::from("/etc/haproxy"),
     };
-    let path = std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let path =
+        std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let text = path.to_str().ok_or_else(|| format!("{path:?} is no UTF-8"))?;
     // HAProxy's files have no way to write some of them, and comments end with the line.
     if text.contains(char::is_control) {

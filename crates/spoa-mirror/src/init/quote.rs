@@ -21,7 +21,7 @@ pub(super) fn argument(text: &str) -> String {
 
 /// As a word of the Runtime API, which knows backslashes but no quotation marks.
 pub(super) fn runtime(text: &str) -> String {
-    let special = [' ', '\\', ';', '<', '#', '\t'];
+    let special = [' ', '\\', ';'];
     text.chars().fold(String::new(), |mut quoted, c| {
         if special.contains(&c) {
             quoted.push('\\');

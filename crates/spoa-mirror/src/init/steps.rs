@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::answer::Answer;
 use super::files::{self, TOML_PLACE, UNIT_NAME, UNIT_PLACE};
+use super::plan::Agent;
 use super::quote::{runtime, shell};
 
 /// Where Debian's configuration of HAProxy has its socket.
@@ -36,15 +37,22 @@ fn agents(answer: &Answer) -> Vec<Step> {
     let plan = &answer.plan;
     let install = |index: usize| {
         vec![
-            format!("sudo install -D -m 644 {} {TOML_PLACE}", written(answer, &files::toml_name(plan, index))),
+            format!(
+                "sudo install -D -m 644 {} {TOML_PLACE}",
+                written(answer, &files::toml_name(plan, index))
+            ),
             format!("sudo install -D -m 644 {} {UNIT_PLACE}", written(answer, UNIT_NAME)),
             "spoa-mirror check".to_owned(),
             "sudo systemctl daemon-reload".to_owned(),
             "sudo systemctl restart spoa-mirror".to_owned(),
         ]
     };
-    let step = |(index, agent): (usize, _)| {
-        let what = format!("Agent {} ({agent}), on its machine", index + 1);
+    let step = |(index, agent): (usize, &Agent)| {
+        let what = match plan.agents.len() {
+            1 if agent.is_loopback() => "The agent, on HAProxy's machine".to_owned(),
+            1 => format!("The agent, on its machine ({agent})"),
+            _ => format!("Agent {}, on its machine ({agent})", index + 1),
+        };
         Step::new(what, install(index))
     };
     plan.agents.iter().enumerate().map(step).collect()
@@ -65,7 +73,8 @@ fn haproxy(answer: &Answer) -> Step {
             commands.push(format!("haproxy -c -f {new}"));
             commands.push(doctor(answer, &new));
             commands.push(format!("sudo cp --backup {new} {old}"));
-            "HAProxy's own file, if it is found right; the old one stays beside it, with a ~".to_owned()
+            "HAProxy's own file, if it is found right; the old one stays beside it, with a ~"
+                .to_owned()
         }
         None => {
             let file = shell(&answer.plan.beside("haproxy.cfg"));
@@ -89,14 +98,13 @@ fn doctor(answer: &Answer, file: &str) -> String {
 }
 
 fn look(answer: &Answer) -> Step {
-    let mut commands = vec![format!("spoa-mirror status --admin {}", shell(&answer.plan.admin_of(0)))];
-    let what = if answer.plan.compare {
-        commands.push(format!("spoa-mirror verdict --admin {}", shell(&answer.plan.admin_of(0))));
-        "Does it arrive, and is it the same? On an agent's machine"
-    } else {
-        "Does it arrive? On an agent's machine"
-    };
-    Step::new(what, commands)
+    // They find the agent by its configuration file.
+    let status = "spoa-mirror status".to_owned();
+    if answer.plan.compare {
+        let commands = vec![status, "spoa-mirror verdict".to_owned()];
+        return Step::new("Does it arrive, and is it the same? On an agent's machine", commands);
+    }
+    Step::new("Does it arrive? On an agent's machine", vec![status])
 }
 
 fn switch(answer: &Answer) -> Step {
@@ -106,7 +114,9 @@ fn switch(answer: &Answer) -> Step {
     let map = runtime(&plan.beside("mirror.map"));
     let set = |share: u32| {
         let command = shell(&format!("set map {map} / {share}"));
-        format!("echo {command} | sudo socat stdio {socket}")
+        // Some shells' `echo` reads backslashes.
+        let say = if command.contains('\\') { "printf '%s\\n'" } else { "echo" };
+        format!("{say} {command} | sudo socat stdio {socket}")
     };
     Step::new(
         "Off, and on again: at once, until HAProxy's next reload. For good: in mirror.map",

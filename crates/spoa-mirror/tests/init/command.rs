@@ -49,7 +49,11 @@ fn wrong_values_are_refused_with_what_is_allowed() {
 
 #[test]
 fn credentials_are_refused_with_advice_and_not_shown() {
-    let error = refused(&["init", "--target", "http://me:hunter2@x"], 64, &["authorization", "environment"]);
+    let error = refused(
+        &["init", "--target", "http://me:hunter2@x"],
+        64,
+        &["authorization", "environment"],
+    );
     assert!(!error.contains("hunter2"), "{error}");
     // Not even where the rest of it is wrong.
     let error = refused(&["init", "--target", "ftp:/me:hunter2@x"], 64, &["--target"]);
@@ -89,7 +93,8 @@ fn of_several_frontends_one_must_be_named() {
     fs::write(&path, operators("127.0.0.1:1") + more).unwrap();
     let output = directory.path().join("out");
     let (path, output) = (path.to_str().unwrap(), output.to_str().unwrap());
-    let arguments = ["init", "--json", "--target", "http://x", "--haproxy", path, "--output", output];
+    let arguments =
+        ["init", "--json", "--target", "http://x", "--haproxy", path, "--output", output];
     let with = |frontend| [&arguments[..], &["--frontend", frontend]].concat();
     // The one that only redirects has nothing to mirror.
     refused(&arguments, 1, &["several frontends", "--frontend: www, api"]);
@@ -107,7 +112,8 @@ fn what_cannot_be_patched_is_told() {
     let path = directory.path().join("haproxy.cfg");
     let shown = path.to_str().unwrap();
     let output = directory.path().join("out");
-    let arguments = ["init", "--target", "http://x", "--haproxy", shown, "--output", output.to_str().unwrap()];
+    let arguments =
+        ["init", "--target", "http://x", "--haproxy", shown, "--output", output.to_str().unwrap()];
     refused(&arguments, 1, &[shown, "cannot be read"]);
     for (text, part) in [
         ("frontend www\n    bind :1\n    default_backend b\n", "no frontend with `mode http`"),

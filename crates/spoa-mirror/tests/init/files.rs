@@ -31,7 +31,8 @@ fn what_is_written_for_any_version_suits_all() {
 fn each_version_gets_what_it_knows() {
     for version in Version::ALL {
         let arguments = ["--target", "http://staging", "--compare"];
-        let written = Written::new(Way::Pasted, &operators("127.0.0.1:1"), version.name(), &arguments);
+        let written =
+            Written::new(Way::Pasted, &operators("127.0.0.1:1"), version.name(), &arguments);
         let (backend, conf) = (written.text("backend.cfg"), written.text("mirror.conf"));
         assert_eq!(backend.contains("mode spop"), version.has_mode_spop(), "{version}");
         assert_eq!(conf.contains("timeout hello"), !version.has_mode_spop(), "{version}");
@@ -43,7 +44,8 @@ fn each_version_gets_what_it_knows() {
 fn every_file_says_what_it_is_and_where_it_goes() {
     let directory = tempfile::tempdir().unwrap();
     let output = directory.path().join("out");
-    let said = run(&["init", "--json", "--target", "http://x", "--output", output.to_str().unwrap()]);
+    let said =
+        run(&["init", "--json", "--target", "http://x", "--output", output.to_str().unwrap()]);
     let answer: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
     let files = answer["files"].as_array().unwrap();
     assert_eq!(files.len(), 7);
@@ -51,7 +53,10 @@ fn every_file_says_what_it_is_and_where_it_goes() {
         let text = fs::read_to_string(file["file"].as_str().unwrap()).unwrap();
         let comment: String = text.lines().take_while(|line| line.starts_with("# ")).collect();
         assert!(comment.contains("Goes "), "{text}");
-        assert!(text.ends_with('\n') && !text.ends_with("\n\n") && !text.contains("\n\n\n"), "{text}");
+        assert!(
+            text.ends_with('\n') && !text.ends_with("\n\n") && !text.contains("\n\n\n"),
+            "{text}"
+        );
         assert!(text.lines().all(|line| line.trim_end() == line), "{text}");
         let goes = file["goes"].as_str().unwrap();
         assert!(!goes.starts_with('/') || comment.contains(goes), "{comment}");
@@ -136,12 +141,13 @@ fn urls_stand_in_the_agents_configuration_as_they_were_given() {
 /// What stands in the drop-in is what systemd knows.
 #[test]
 fn the_drop_in_has_lines_that_the_packages_unit_lacks() {
-    let written = Written::new(Way::Pasted, &operators("127.0.0.1:1"), "any", &["--target", "http://x"]);
+    let written =
+        Written::new(Way::Pasted, &operators("127.0.0.1:1"), "any", &["--target", "http://x"]);
     let unit = include_str!("../../../../packaging/debian/spoa-mirror.service");
     let drop_in = written.text("systemd/spoa-mirror.service.d/override.conf");
     let settings = drop_in.lines().filter(|line| line.contains('=') && !line.starts_with('#'));
     let keys: Vec<_> = settings.map(|line| line.split('=').next().unwrap()).collect();
-    assert_eq!(keys, ["Before", "EnvironmentFile"]);
+    assert_eq!(keys, ["Before", "TimeoutStartSec", "EnvironmentFile"]);
     assert!(keys.iter().all(|key| !unit.contains(&format!("\n{key}="))));
     assert!(Path::new(&written.path("systemd")).is_dir());
 }

@@ -79,11 +79,16 @@ impl Scene {
     }
 
     fn get(&self, path: &str, status: u16) {
-        assert_eq!(http1::get(self.haproxy.address("http"), path).unwrap().status, status, "{path}");
+        assert_eq!(
+            http1::get(self.haproxy.address("http"), path).unwrap().status,
+            status,
+            "{path}"
+        );
     }
 
     fn wait_copy(&self, path: &str) {
-        let found = self.shadow.wait_matching(1, wait::LIMIT, |copy| copy.target() == path.as_bytes());
+        let found =
+            self.shadow.wait_matching(1, wait::LIMIT, |copy| copy.target() == path.as_bytes());
         assert!(found.is_ok(), "{}: {path} is not copied", self.haproxy.version());
     }
 
@@ -148,7 +153,8 @@ fn bodies_are_copied_up_to_the_size_that_was_asked_for() {
             scene.wait_copy("/large");
             post("/too-large", size + 1);
             wait::holds(wait::LIMIT, "the other one to be counted", || {
-                let dropped = &scene.statuses()[0]["targets"][0]["dropped"]["truncated-body"];
+                let dropped =
+                    &scene.statuses()[0]["targets"][0]["counters"]["dropped"]["truncated-body"];
                 dropped.as_u64() == Some(1)
             });
             assert_eq!(scene.shadow.requests()[0].body.len(), size, "{version}");

@@ -35,7 +35,9 @@ impl Patched {
         }
         for version in Version::ALL {
             match Haproxy::builder(version).config(&patched.text).check() {
-                Ok(said) => assert!(!said.contains("WARNING"), "{version}: {said}\n{}", patched.text),
+                Ok(said) => {
+                    assert!(!said.contains("WARNING"), "{version}: {said}\n{}", patched.text);
+                }
                 Err(said) => panic!("{version}: {said}\n{}", patched.text),
             }
         }
@@ -60,7 +62,10 @@ impl Patched {
             match sign {
                 "-" => before.push(self.original.split_inclusive('\n').nth(before.len()).unwrap()),
                 _ => {
-                    assert_eq!(new[next].trim_end_matches(['\r', '\n']), rest.trim_end_matches('\r'));
+                    assert_eq!(
+                        new[next].trim_end_matches(['\r', '\n']),
+                        rest.trim_end_matches('\r')
+                    );
                     if sign == " " {
                         before.push(new[next]);
                     }
@@ -118,7 +123,8 @@ fn filters_that_haproxy_adds_by_itself_are_named_in_the_order_that_it_wants() {
     assert_eq!(patched.after("filter spoe"), "filter cache small");
     assert_eq!(patched.after("filter cache"), "filter compression");
     // What is named already is not named again.
-    let named = text.replace("    default_b", "    filter cache small\n    filter compression\n    default_b");
+    let named = text
+        .replace("    default_b", "    filter cache small\n    filter compression\n    default_b");
     let patched = Patched::of(&named, &[]);
     assert!(!patched.diff.contains("+    filter c"), "{}", patched.diff);
 }
@@ -126,10 +132,14 @@ fn filters_that_haproxy_adds_by_itself_are_named_in_the_order_that_it_wants() {
 #[test]
 fn buffers_are_enlarged_where_they_must_be() {
     let with = |global: &str| {
-        format!("{global}\n{DEFAULTS}\nfrontend www\n    bind :1\n    default_backend app\n\n{BACKEND}")
+        format!(
+            "{global}\n{DEFAULTS}\nfrontend www\n    bind :1\n    default_backend app\n\n{BACKEND}"
+        )
     };
-    let patched = Patched::of(&with("global\n    tune.bufsize 32768 # for cookies\n"), &[]);
-    assert!(patched.diff.contains("-    tune.bufsize 32768 # for cookies\n+    tune.bufsize 65536 # for"));
+    let patched = Patched::of(&with("global\n    tune.bufsize 32768 # for long headers\n"), &[]);
+    assert!(patched.diff.contains(
+        "-    tune.bufsize 32768 # for long headers\n+    tune.bufsize 65536 # for long"
+    ));
     let patched = Patched::of(&with("global\n    tune.bufsize 131072\n"), &[]);
     assert!(!patched.diff.contains("+    tune.bufsize"));
     let patched = Patched::of(&with(""), &["--max-body", "100k"]);
@@ -157,15 +167,16 @@ fn files_of_every_shape_are_patched() {
     let frontend = "frontend www\n    bind :1\n    default_backend app";
     let usual = format!("global\n    maxconn 100\n\n{DEFAULTS}\n{BACKEND}\n{frontend}\n");
     for text in [
-        // Other line ends, other indentation, no end of the last line, nothing between sections.
+        // Other line ends, other indentation, nothing between sections.
         usual.replace('\n', "\r\n"),
         usual.replace("    ", "\t"),
         usual.replace("    ", "  "),
-        usual.trim_end().to_owned(),
         usual.replace("\n\n", "\n"),
         // No defaults, no global, a listen section.
-        format!("{frontend}\n    mode http\n    timeout client 1s\n\n{BACKEND}    mode http\n    timeout connect \
-                 1s\n    timeout server 1s\n"),
+        format!(
+            "{frontend}\n    mode http\n    timeout client 1s\n\n{BACKEND}    mode http\n    timeout connect \
+                 1s\n    timeout server 1s\n"
+        ),
         format!("{DEFAULTS}\nlisten www\n    bind :1\n    server app1 127.0.0.1:1\n"),
     ] {
         for arguments in [&[][..], &["--compare"]] {
@@ -178,12 +189,20 @@ fn files_of_every_shape_are_patched() {
     }
 }
 
-/// Rules behind the ones for mirroring do not keep it from being right where `use_backend` stands first.
 #[test]
-fn the_patched_file_can_be_given_to_the_program_again_and_is_refused() {
-    let written = Written::new(Way::Patched, &operators("127.0.0.1:1"), "any", &["--target", "http://x"]);
+fn a_file_that_mirrors_already_is_left_to_the_doctor() {
+    let written =
+        Written::new(Way::Patched, &operators("127.0.0.1:1"), "any", &["--target", "http://x"]);
     let path = written.path("haproxy.cfg");
-    let said = run(&["init", "--target", "http://x", "--haproxy", path.to_str().unwrap(), "--output", "x"]);
+    let said = run(&[
+        "init",
+        "--target",
+        "http://x",
+        "--haproxy",
+        path.to_str().unwrap(),
+        "--output",
+        "x",
+    ]);
     let error = String::from_utf8_lossy(&said.stderr);
     assert_eq!(said.status.code(), Some(1), "{error}");
     assert!(error.contains("mirrors already, see line") && error.contains("doctor"), "{error}");

@@ -171,8 +171,14 @@ fn pasted(original: &str, written: impl Fn(&str) -> String) -> String {
         assert_eq!(text.matches(before).count(), 1, "{before}");
         text.replacen(before, &format!("{part}{before}"), 1)
     };
-    let text = put(original.to_owned(), "global.cfg", "into the `global` section", "    maxconn");
-    let text = put(text, "backend.cfg", "before the first `defaults` section", "defaults\n");
+    let text = put(
+        original.to_owned(),
+        "global.cfg",
+        "into the `global` section of haproxy.cfg",
+        "    maxconn",
+    );
+    let text =
+        put(text, "backend.cfg", "into haproxy.cfg, before its first `defaults`", "defaults\n");
     // As it is told to be done in a frontend that compresses.
     let frontend = |name: &str| {
         let part = written(name);
@@ -182,7 +188,9 @@ fn pasted(original: &str, written: impl Fn(&str) -> String) -> String {
     };
     let before = "    # Pictures";
     let part = frontend("frontend.cfg");
-    assert!(part.starts_with("# Goes into the frontend, before its first `redirect`, `use_backend`"));
+    assert!(
+        part.starts_with("# Goes into the frontend in haproxy.cfg, before its first `redirect`")
+    );
     text.replacen(before, &format!("{part}{before}"), 1)
 }
 

@@ -57,9 +57,10 @@ const BACKEND: &str = "mirroragents";
 
 /// Refuses a file that mirrors already, whatever of it.
 fn not_there_yet(setup: &Setup<'_>) -> Result<(), String> {
-    let engine = setup.filters.iter().find(|filter| {
-        filter.engine.is_some_and(|engine| engine.text == ENGINE.as_bytes())
-    });
+    let engine = setup
+        .filters
+        .iter()
+        .find(|filter| filter.engine.is_some_and(|engine| engine.text == ENGINE.as_bytes()));
     let backend = setup.backend(BACKEND.as_bytes()).map(|backend| backend.lines.header);
     let Some(at) = engine.map(|filter| filter.at).or(backend) else { return Ok(()) };
     Err(format!(
@@ -83,7 +84,9 @@ fn chosen<'s, 'a>(setup: &'s Setup<'a>, name: Option<&str>) -> Result<&'s Proxy<
         };
     }
     match candidates(setup).as_slice() {
-        [] => Err("there is no frontend with `mode http` that hands requests to a backend".to_owned()),
+        [] => {
+            Err("there is no frontend with `mode http` that hands requests to a backend".to_owned())
+        }
         [only] => Ok(only),
         several => Err(format!(
             "there are several frontends; name the one to mirror with --frontend: {}",
@@ -119,7 +122,9 @@ fn splices(setup: &Setup<'_>, document: &Document, proxy: &Proxy<'_>, plan: &Pla
         };
         text.lines().map(indented).collect()
     };
-    let room = ROOM.max(setup.maxrewrite() + 4096);
+    // As it is written: of a larger buffer HAProxy keeps all of that free.
+    let maxrewrite = setup.global(&["tune.maxrewrite"]).and_then(|value| value.size()).unwrap_or(0);
+    let room = ROOM.max(maxrewrite.min(1 << 20) + 4096);
     let global = files::global(plan, room);
     let mut splices = Vec::new();
     let mut backend = files::backend(plan);
@@ -176,7 +181,8 @@ fn filters(lines: &Lines<'_>) -> Vec<String> {
         }
     }
     let compresses = told(&["compression"]);
-    let is_told = ["compression", "comp-req", "comp-res"].iter().any(|name| told(&["filter", name]));
+    let is_told =
+        ["compression", "comp-req", "comp-res"].iter().any(|name| told(&["filter", name]));
     if compresses && !is_told {
         filters.push("compression".to_owned());
     }

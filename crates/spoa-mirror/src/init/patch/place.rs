@@ -1,6 +1,6 @@
 //! Where in a file something can be put, so that no condition and no comment is torn from what it is about.
 
-use haproxy_config::{Document, Line, Presence, Section};
+use haproxy_config::{Document, Line, Section};
 
 /// What is known of each line, by its index: its number less one.
 pub(super) struct Places {
@@ -13,7 +13,9 @@ pub(super) struct Places {
 enum Is {
     Blank,
     /// A comment, and whether it begins at the margin.
-    Comment { at_margin: bool },
+    Comment {
+        at_margin: bool,
+    },
     Statement,
 }
 
@@ -41,18 +43,18 @@ impl Places {
 
     /// Behind a section's last statement.
     pub(super) fn end(&self, section: &Section) -> usize {
-        let lines = std::iter::once(&section.header).chain(&section.lines);
-        let last = lines.filter(|line| line.keyword().is_some()).next_back();
+        let mut lines = std::iter::once(&section.header).chain(&section.lines);
+        let last = lines.rfind(|line| line.keyword().is_some());
         self.outside(last.map_or(0, |line| line.number), &section.header)
     }
 
     /// In a frontend, before the first line that decides where requests go: HAProxy warns of rules behind it.
     pub(super) fn before_choice(&self, section: &Section) -> usize {
         let choices: [&[u8]; 4] = [b"redirect", b"use_backend", b"use-server", b"default_backend"];
-        let choice = section.lines.iter().find(|line| {
-            line.presence != Presence::Skipped
-                && line.keyword().is_some_and(|keyword| choices.contains(&keyword))
-        });
+        // Also one that a condition excludes here: HAProxy's environment may be another.
+        let is_choice =
+            |line: &&Line| line.keyword().is_some_and(|keyword| choices.contains(&keyword));
+        let choice = section.lines.iter().find(is_choice);
         match choice {
             Some(line) => self.with_comments(self.outside(line.number - 1, &section.header), false),
             None => self.end(section),
@@ -63,7 +65,8 @@ impl Places {
     pub(super) fn before_defaults(&self, document: &Document) -> usize {
         let mut sections = document.sections.iter();
         let defaults = sections.find(|section| section.keyword() == b"defaults");
-        let first = defaults.or_else(|| document.sections.iter().find(|section| section.is_proxy()));
+        let first =
+            defaults.or_else(|| document.sections.iter().find(|section| section.is_proxy()));
         let Some(section) = first else { return self.is.len() };
         let mut at = section.header.number - 1;
         while at > 0 && self.depth(at) > 0 {

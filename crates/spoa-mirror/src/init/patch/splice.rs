@@ -58,7 +58,8 @@ pub(super) fn applied(lines: &[&[u8]], splices: &[Splice]) -> Vec<u8> {
 /// What changes, as `diff -u` shows it.
 pub(super) fn unified(lines: &[&[u8]], splices: &[Splice], name: &str) -> String {
     let mut shown = format!("--- {name}\n+++ {name}\n");
-    let mut grown = 0_isize;
+    // Lines that the hunks before have put in and taken out.
+    let (mut come, mut gone) = (0, 0);
     for group in groups(lines.len(), splices) {
         let (range, splices) = group;
         let mut body = String::new();
@@ -85,9 +86,10 @@ pub(super) fn unified(lines: &[&[u8]], splices: &[Splice], name: &str) -> String
         }
         kept(&mut body, range.end, &mut at);
         (old, new) = (old + removed, new + inserted);
-        let start = range.start.saturating_add_signed(grown);
+        let start = (range.start + come).saturating_sub(gone);
         let _ = write!(shown, "@@ -{},{old} +{},{new} @@\n{body}", range.start + 1, start + 1);
-        grown += inserted.cast_signed() - removed.cast_signed();
+        come += inserted;
+        gone += removed;
     }
     shown
 }
