@@ -10,6 +10,7 @@ mod fixtures;
 mod health;
 mod keywords;
 mod live;
+mod reading;
 #[path = "../running/mod.rs"]
 mod running;
 mod staged;

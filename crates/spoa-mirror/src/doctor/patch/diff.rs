@@ -6,9 +6,7 @@ use std::path::Path;
 
 use haproxy_config::Line;
 
-/// Parts of words that come with secrets: `stats auth`, `insecure-password`, `setenv`, headers with tokens.
-const SECRET: &[&str] =
-    &["pass", "secret", "token", "auth", "bearer", "cred", "key", "cookie", "setenv"];
+use crate::doctor::secrets::covered;
 
 /// What is written of a line.
 #[derive(Debug)]
@@ -23,7 +21,7 @@ pub(super) struct Written {
 #[derive(Debug)]
 pub(super) struct Diff {
     pub(super) hunks: Vec<u8>,
-    /// Whether a hunk has no lines around it because one may hold a secret.
+    /// Whether a hunk has no lines around it because one of them holds a secret.
     pub(super) without_context: bool,
 }
 
@@ -92,7 +90,8 @@ fn hunks<'a>(lines: &[&Line], blocks: Vec<Block<'a>>) -> Vec<Hunk<'a>> {
         let around = block.old.start.saturating_sub(1)..(block.old.end + 1).min(lines.len());
         let before = around.start..block.old.start;
         let mut context = before.chain(block.old.end..around.end);
-        let has_context = !context.any(|at| lines.get(at).is_some_and(|line| is_secret(&line.raw)));
+        let has_context =
+            !context.any(|at| lines.get(at).is_some_and(|line| covered(&line.raw).hides));
         let old = if has_context { around } else { block.old.clone() };
         match hunks.last_mut() {
             Some(hunk) if hunk.has_context && has_context && hunk.old.end >= old.start => {
@@ -124,13 +123,6 @@ impl Hunk<'_> {
         }
         old(at..self.old.end).for_each(|line| put(b' ', &line.raw));
     }
-}
-
-/// Whether a line, comment and all, looks as if it held a secret.
-fn is_secret(raw: &[u8]) -> bool {
-    let raw = String::from_utf8_lossy(raw).to_ascii_lowercase();
-    let url_with_user = raw.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
-    url_with_user || SECRET.iter().any(|part| raw.contains(part))
 }
 
 /// A file's name as it stands in a diff: in quotes if it has to be, and with a tab where a blank in it would be

@@ -76,7 +76,7 @@ pub(crate) fn patch(files: &Files, findings: &[Finding]) -> Patch {
 
 impl Patch {
     /// The unified diff, which `patch` and `git apply` take. Before and behind a change stands one line that stays,
-    /// unless one of them looks as if it held a secret. Lines that change are shown, whatever they hold.
+    /// unless one of them holds a secret, as far as that can be told. Lines that change are shown, whatever they hold.
     pub(crate) fn diff(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for file in &self.files {
@@ -197,17 +197,16 @@ impl<'a> Plan<'a> {
             (b"", Some(end)) | (end, _) => end,
         };
         let ended = |text: &Vec<u8>| [text, end].concat();
-        let text = line.raw.strip_suffix(own_end).unwrap_or(&line.raw);
+        let own = [line.raw.strip_suffix(own_end).unwrap_or(&line.raw).to_vec()];
+        // A last line without an end gets one when it is written anew, be it as it is: nothing can stand behind it
+        // otherwise, and HAProxy refuses such a file.
+        let lacks_end = own_end.is_empty();
+        let replaced = change.replaced.as_deref().filter(|new| **new != own || lacks_end);
+        let gets_end = lacks_end && !change.appended.is_empty();
         let appended = change.appended.iter().flatten();
-        let replaced = change.replaced.as_ref().filter(|new| **new != [text]);
-        match replaced {
+        match replaced.or(gets_end.then_some(&own[..])) {
             Some(new) => {
                 Written { stays: false, lines: new.iter().chain(appended).map(ended).collect() }
-            }
-            // What stands behind the last line can only do so if that has an end.
-            None if own_end.is_empty() && !change.appended.is_empty() => {
-                let lines = std::iter::once([text, end].concat()).chain(appended.map(ended));
-                Written { stays: false, lines: lines.collect() }
             }
             None => Written { stays: true, lines: appended.map(ended).collect() },
         }

@@ -120,6 +120,9 @@ fn line_ends_and_bytes_that_are_no_characters_stay() {
     let patch = patch(&files(&[("a.cfg", text)]), &edits.map(|edit| finding(vec![edit])));
     assert_eq!(patch.files[0].new, b"a\r\n  B # caf\xe9\r\nc\r\nd\r\n");
 
+    let patch = super::patch(&files(&[("a.cfg", text)]), &[finding(vec![replace(3, &["c"])])]);
+    assert_eq!(patch.files[0].new, b"a\r\n  b # caf\xe9\r\nc\r\n", "HAProxy wants an end");
+
     let moved = finding(vec![replace(2, &["caf\u{fffd} moved"])]);
     let patch = super::patch(&files(&[("a.cfg", text)]), &[moved]);
     assert_eq!((patch.files.len(), patch.left), (0, vec![0]), "which byte it was is not known");
