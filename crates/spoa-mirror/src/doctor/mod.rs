@@ -4,6 +4,8 @@
 //! [`finding`]s, of which [`patch`] makes a patch. [`live`] asks what runs. [`shown`] tells what was found,
 //! [`explain`] what it means.
 
+#[cfg(test)]
+mod any_files;
 pub(crate) mod assumed;
 mod explain;
 mod expression;
