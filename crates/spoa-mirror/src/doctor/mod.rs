@@ -12,6 +12,7 @@ mod expression;
 mod fetches;
 mod finding;
 mod live;
+mod mending;
 mod overview;
 mod patch;
 pub(crate) mod reading;
@@ -45,13 +46,16 @@ Examples:
           a directory, and whether the agent's configuration fits to it
   spoa-mirror doctor --haproxy haproxy.cfg --json
           for a program; the exit code tells a pipeline whether to go on
+  spoa-mirror doctor --haproxy haproxy.cfg --fix mend.patch
+          a patch with all that can be mended without a decision; --fix --in-place writes HAProxy's files
+          anew, the old ones beside them
   spoa-mirror doctor --explain scope-missing
           what a finding means, why it matters, and what to do; `--explain list` lists all
 
-Nothing is changed and nothing is sent. Words that are secret are shown as ***, variables by their names.
+Nothing is changed without --in-place, and nothing is sent. Words that are secret are shown as ***, variables by their names.
 
 Exit codes: 0 nothing is wrong (there may be hints), 1 warnings, 2 errors, 64 wrong command line, or a file
-that it names cannot be read.";
+that it names cannot be read or written.";
 
 /// What is read where nothing is said.
 const DEFAULT: &str = "/etc/haproxy/haproxy.cfg";
@@ -80,23 +84,38 @@ pub struct DoctorArgs {
     /// Print JSON (docs/DOCTOR.md)
     #[arg(long)]
     json: bool,
+    /// Write a patch with what can be mended by a machine, or print it; what is found then goes to standard
+    /// error
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    fix: Option<Option<PathBuf>>,
+    /// Put what is mended in the place of HAProxy's files, which are kept beside it
+    #[arg(long, requires = "fix")]
+    in_place: bool,
     /// Tell what a finding means, or `list` all that there are
     #[arg(long, value_name = "CODE|list", exclusive = true)]
     explain: Option<String>,
+}
+
+/// Everything that is printed, and the exit code.
+struct Told {
+    output: Vec<u8>,
+    errors: String,
+    code: u8,
 }
 
 /// Runs the subcommand; gives its exit code.
 #[must_use]
 pub(crate) fn main(arguments: &DoctorArgs) -> ExitCode {
     let told = match &arguments.explain {
-        Some(code) => explain::page(code, styled()).map(|page| (page, 0)),
+        Some(code) => explain::page(code, styled()).map(Told::page),
         None => examine(arguments),
     };
     match told {
-        Ok((text, code)) => {
+        Ok(told) => {
             // A reader that closed the pipe has seen enough.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::from(code)
+            let _ = io::stdout().write_all(&told.output);
+            let _ = io::stderr().write_all(told.errors.as_bytes());
+            ExitCode::from(told.code)
         }
         Err(message) => {
             let _ = writeln!(io::stderr(), "error: {message}");
@@ -105,8 +124,13 @@ pub(crate) fn main(arguments: &DoctorArgs) -> ExitCode {
     }
 }
 
-/// What there is to tell, and the exit code.
-fn examine(arguments: &DoctorArgs) -> Result<(String, u8), String> {
+impl Told {
+    fn page(text: String) -> Self {
+        Self { output: text.into_bytes(), errors: String::new(), code: 0 }
+    }
+}
+
+fn examine(arguments: &DoctorArgs) -> Result<Told, String> {
     let assumed = assumed(arguments)?;
     let paths = paths(arguments);
     let files = reading::read(&paths, assumed.version.0).map_err(|unreadable| {
@@ -123,11 +147,36 @@ fn examine(arguments: &DoctorArgs) -> Result<(String, u8), String> {
     let findings = rules::examine(&setup);
     let code = exit_code(&findings);
     let answer = Answer { files: &files, assumed: &assumed, findings: &findings, setup: &setup };
-    let text = match arguments.json {
-        true => format!("{:#}\n", answer.json()),
-        false => answer.text(styled()),
+    let Some(into) = &arguments.fix else {
+        return Ok(Told {
+            output: arguments.shown(&answer, styled()),
+            errors: String::new(),
+            code,
+        });
     };
-    Ok((text, code))
+    let is_printed = into.is_none() && !arguments.in_place;
+    if is_printed && arguments.json {
+        return Err("--json and a patch cannot both be printed; give --fix a FILE".to_owned());
+    }
+    let mended = mending::mend(&files, &findings, into.as_deref(), arguments.in_place)?;
+    Ok(match is_printed {
+        true => {
+            let shown = arguments.shown(&answer, false);
+            let errors = format!("{}{}", String::from_utf8_lossy(&shown), mended.said);
+            Told { output: mended.patch, errors, code }
+        }
+        false => Told { output: arguments.shown(&answer, styled()), errors: mended.said, code },
+    })
+}
+
+impl DoctorArgs {
+    fn shown(&self, answer: &Answer<'_>, styled: bool) -> Vec<u8> {
+        let text = match self.json {
+            true => format!("{:#}\n", answer.json()),
+            false => answer.text(styled),
+        };
+        text.into_bytes()
+    }
 }
 
 fn paths(arguments: &DoctorArgs) -> Vec<PathBuf> {

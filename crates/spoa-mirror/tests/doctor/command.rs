@@ -18,8 +18,9 @@ macro_rules! fixture {
     };
 }
 
-const GOOD: &str = fixture!("config-syntax/good/haproxy.cfg");
-const CONF: &str = fixture!("config-syntax/good/mirror.conf");
+/// Nothing is wrong with these.
+const GOOD: &str = fixture!("no-mirror-filter/good/haproxy.cfg");
+const CONF: &str = fixture!("no-mirror-filter/good/mirror.conf");
 
 fn doctor(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
@@ -100,6 +101,8 @@ fn a_wrong_command_line_is_told() {
         (&["--explain", "no-miror-filter"], "perhaps no-mirror-filter"),
         (&["--explain", "zzz"], "--explain list"),
         (&["--explain", "list", "--json"], "cannot be used with"),
+        (&["--in-place"], "--fix"),
+        (&["--haproxy", "/dev/null", "--fix", "--json"], "cannot both be printed"),
         (&["--whatever"], "--whatever"),
     ] {
         let output = doctor(here, arguments);
@@ -164,6 +167,61 @@ fn json_names_places_and_changes() {
     let mended = format!("    {statement} config mirror.conf");
     assert_eq!((&edit["replace"], &edit["covered"]), (&serde_json::json!([mended]), &false.into()));
     assert_eq!(told["summary"], serde_json::json!({"errors": 1, "warnings": 0, "hints": 0}));
+}
+
+/// The filter without a file, which a machine can mend.
+fn mendable() -> TempDir {
+    files(&[
+        ("haproxy.cfg", fixture!("spoe-file-unreadable/bad-unnamed/haproxy.cfg")),
+        ("mirror.conf", CONF),
+    ])
+}
+
+#[test]
+fn a_patch_is_printed_and_can_be_applied() {
+    let directory = mendable();
+    let config = directory.path().join("haproxy.cfg");
+    let before = fs::read(&config).unwrap();
+    let output = doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--fix"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).starts_with("--- haproxy.cfg\n"), "{}", text(&output.stdout));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("error[spoe-file-unreadable]") && said.contains("with patch -p0"),
+        "{said}"
+    );
+    assert_eq!(fs::read(&config).unwrap(), before);
+    // In a file it is the same.
+    let arguments = ["--haproxy", "haproxy.cfg", "--fix", "mend.patch"];
+    let in_file = doctor(directory.path(), &arguments);
+    assert!(text(&in_file.stdout).starts_with("error[spoe-file-unreadable]"));
+    assert!(text(&in_file.stderr).contains("patch -p0 < mend.patch"));
+    let patch = fs::read(directory.path().join("mend.patch")).unwrap();
+    assert_eq!(patch, output.stdout);
+    let applied = Command::new("patch")
+        .args(["-p0", "-i", "mend.patch"])
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    assert!(applied.status.success(), "{}", text(&applied.stdout));
+    assert_eq!(doctor(directory.path(), &["--haproxy", "haproxy.cfg"]).status.code(), Some(0));
+}
+
+#[test]
+fn files_are_only_written_when_that_is_said() {
+    let directory = mendable();
+    let before = fs::read(directory.path().join("haproxy.cfg")).unwrap();
+    let refused = doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--fix", "haproxy.cfg"]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(text(&refused.stderr).contains("would be overwritten by the patch"));
+    assert_eq!(fs::read(directory.path().join("haproxy.cfg")).unwrap(), before);
+    let output = doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--fix", "--in-place"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output.stderr), "haproxy.cfg is mended, what it was is haproxy.cfg.bak\n");
+    assert_eq!(fs::read(directory.path().join("haproxy.cfg.bak")).unwrap(), before);
+    let again = doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--fix", "--in-place"]);
+    assert_eq!(again.status.code(), Some(0));
+    assert_eq!(text(&again.stderr), "there is nothing that a patch can mend\n");
 }
 
 #[test]

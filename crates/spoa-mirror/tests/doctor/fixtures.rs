@@ -160,22 +160,17 @@ impl Fixture {
         if first["mend"]["say"].as_str().is_none_or(str::is_empty) {
             failures.push("says not what to do".to_owned());
         }
-        let edits = first["mend"]["edits"].as_array().unwrap();
-        if !edits.is_empty() {
-            failures.extend(self.mended(edits));
+        if first["mend"]["edits"].as_array().is_some_and(|edits| !edits.is_empty()) {
+            failures.extend(self.mended());
         }
         failures
     }
 
-    /// Applies the changes to a copy: the finding is gone, and HAProxy accepts what it accepts of `good`.
-    fn mended(&self, edits: &[Value]) -> Vec<String> {
+    /// Mends a copy in place: the finding is gone, and HAProxy accepts what it accepts of `good`.
+    fn mended(&self) -> Vec<String> {
         let copy = tempfile::tempdir().unwrap();
-        for (name, path) in directories(&self.directory) {
-            if path.is_file() {
-                fs::copy(&path, copy.path().join(&name)).unwrap();
-            }
-        }
-        apply(copy.path(), edits);
+        copy_files(&self.directory, copy.path());
+        self.doctor(copy.path(), &["--fix", "--in-place"]);
         let good = self.directory.with_file_name(self.name.replacen("bad", "good", 1));
         let good = if good.is_dir() { good } else { self.directory.with_file_name("good") };
         let mut failures = self.loads(copy.path(), &versions(&good, true));
@@ -234,24 +229,15 @@ fn versions(directory: &Path, only: bool) -> Vec<(Version, bool)> {
     all.filter(|(_, accepts)| *accepts || !only).collect()
 }
 
-/// Writes the changes into the files, from the last line to the first.
-fn apply(directory: &Path, edits: &[Value]) {
-    let mut edits: Vec<&Value> = edits.iter().collect();
-    edits.sort_by_key(|edit| std::cmp::Reverse(edit["line"].as_u64()));
-    for edit in edits {
-        let path = directory.join(edit["file"].as_str().unwrap());
-        let text = fs::read_to_string(&path).unwrap();
-        let mut lines: Vec<&str> = text.lines().collect();
-        let at = usize::try_from(edit["line"].as_u64().unwrap()).unwrap();
-        let new = |name: &str| -> Vec<&str> {
-            edit[name].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect()
-        };
-        if edit["replace"].is_array() {
-            lines.splice(at - 1..at, new("replace"));
+fn copy_files(from: &Path, to: &Path) {
+    for (name, path) in directories(from) {
+        let copy = to.join(name);
+        if path.is_dir() {
+            fs::create_dir(&copy).unwrap();
+            copy_files(&path, &copy);
         } else {
-            lines.splice(at..at, new("append"));
+            fs::copy(&path, &copy).unwrap();
         }
-        fs::write(&path, lines.join("\n") + "\n").unwrap();
     }
 }
 
