@@ -11,6 +11,7 @@ mod health;
 mod keywords;
 mod live;
 mod reading;
+mod reference;
 #[path = "../running/mod.rs"]
 mod running;
 mod staged;
