@@ -32,6 +32,8 @@ struct Global {
 #[template(path = "init/backend.txt", escape = "none")]
 struct Backend<'a> {
     spop: bool,
+    /// Whether HAProxy keeps, or may keep, the connections to an agent that it found hanging.
+    kept: bool,
     by_name: bool,
     agents: &'a [Agent],
 }
@@ -172,6 +174,7 @@ pub(super) fn global(plan: &Plan, room: u64) -> String {
 pub(super) fn backend(plan: &Plan) -> String {
     rendered(&Backend {
         spop: versions::MODE_SPOP.holds(plan.version()),
+        kept: versions::DOWN_AGENT_KEPT.may_hold(plan.version()),
         by_name: plan.agents.iter().any(Agent::is_name),
         agents: &plan.agents,
     })

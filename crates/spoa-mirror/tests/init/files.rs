@@ -10,21 +10,34 @@ use crate::scene::{Way, Written, operators, run};
 
 const AGENTS: [&str; 4] = ["--agent", "127.0.0.1:12345", "--agent", "127.0.0.1:12346"];
 
-#[test]
-fn what_is_written_for_any_version_suits_all() {
+/// Each combination of what can be asked for, for a version.
+fn combinations(version: &str, try_it: impl Fn(&Written)) {
     for way in Way::BOTH {
         for compare in [false, true] {
             for agents in [&AGENTS[..2], &AGENTS] {
                 let mut arguments = vec!["--target", "http://staging"];
                 arguments.extend(compare.then_some("--compare"));
                 arguments.extend(agents);
-                let written = Written::new(way, &operators("127.0.0.1:1"), "any", &arguments);
-                for version in Version::ALL {
-                    written.assert_taken(version);
-                }
+                try_it(&Written::new(way, &operators("127.0.0.1:1"), version, &arguments));
             }
         }
     }
+}
+
+#[test]
+fn what_is_written_for_any_version_suits_all() {
+    combinations("any", |written| {
+        Version::ALL.into_iter().for_each(|version| written.assert_taken(version));
+    });
+}
+
+#[test]
+fn the_doctor_finds_nothing_in_what_is_written() {
+    for version in Version::ALL {
+        combinations(version.name(), |written| written.assert_healthy(version.name()));
+        combinations("any", |written| written.assert_healthy(version.name()));
+    }
+    combinations("any", |written| written.assert_healthy("any"));
 }
 
 #[test]

@@ -137,6 +137,24 @@ impl Written {
         }
     }
 
+    /// Asserts that the doctor has nothing to mend in it.
+    #[track_caller]
+    pub(crate) fn assert_healthy(&self, version: &str) {
+        let path = self.directory.path().join("whole.cfg");
+        let text = self.config.replace("{port:http}", "8080").replace("{port:plain}", "8081");
+        fs::write(&path, text).unwrap();
+        let (path, tomls) = (path.to_str().unwrap(), self.tomls());
+        let toml = tomls[0].to_str().unwrap();
+        let mut arguments = vec!["doctor", "--json", "--haproxy", path, "--config", toml];
+        if version != "any" {
+            arguments.extend(["--haproxy-version", version]);
+        }
+        let said = run(&arguments);
+        let answer: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        let findings = answer["findings"].as_array().unwrap();
+        assert!(said.status.success() && findings.is_empty(), "{version}: {findings:#?}");
+    }
+
     /// The agents' configurations.
     pub(crate) fn tomls(&self) -> Vec<PathBuf> {
         match self.agents {
