@@ -233,8 +233,11 @@ fn sends_proxy(wired: &Wired<'_, '_>, backend: &Proxy<'_>, findings: &mut Vec<Fi
             )
             .at(at.place_of(word))
             .consequence(format!(
-                "the agent does not understand the header: nothing is mirrored, and each request waits {waits} \
-                 (`timeout processing`); HAProxy does this {}",
+                "the agent does not understand the header: nothing is mirrored, and {}; HAProxy does this {}",
+                match server.flag("check") {
+                    Some(_) => "its health check fails".to_owned(),
+                    None => format!("each request waits {waits} (`timeout processing`)"),
+                },
                 PROXY_HEADER_TO_AGENTS.versions
             ))
             .mend(format!("remove `{option}`"))

@@ -8,7 +8,6 @@ use crate::doctor::setup::{At, Filter, Setup};
 use crate::nearest::nearest;
 
 pub(super) static ENGINE_MISSING: Code = code!("engine-missing");
-pub(super) static SPOE_FILE_MISSING: Code = code!("spoe-file-missing");
 pub(super) static SCOPE_MISSING: Code = code!("scope-missing");
 pub(super) static AGENT_MISSING: Code = code!("agent-missing");
 pub(super) static AGENTS_SEVERAL: Code = code!("agents-several");
@@ -16,9 +15,6 @@ pub(super) static AGENT_NAME_UNUSABLE: Code = code!("agent-name-unusable");
 
 /// Why a filter has no scope to read, unless its file is what cannot be read.
 pub(super) fn unfound(setup: &Setup<'_>, filter: &Filter<'_>) -> Option<Finding> {
-    if filter.config.is_none() {
-        return Some(spoe_file_missing(filter));
-    }
     if filter.spoe.is_some() {
         return None;
     }
@@ -33,20 +29,6 @@ pub(super) fn unfound(setup: &Setup<'_>, filter: &Filter<'_>) -> Option<Finding>
         Some(_) => Some(scope_missing(setup, filter, file, document)),
         None => Some(engine_missing(filter, file, document)),
     }
-}
-
-fn spoe_file_missing(filter: &Filter<'_>) -> Finding {
-    let name = match filter.engine {
-        Some(engine) => filter.at.shown(engine).into_owned(),
-        None => "mirror".to_owned(),
-    };
-    Finding::new(&SPOE_FILE_MISSING, Severity::Error, "this SPOE filter names no file")
-        .at(filter.at.place())
-        .consequence(REFUSED)
-        .mend(format!(
-            "name the file that holds the agent and its messages, with its whole path: `filter spoe engine {name} \
-             config /etc/haproxy/mirror.conf`"
-        ))
 }
 
 fn engine_missing(filter: &Filter<'_>, file: usize, document: &Document) -> Finding {

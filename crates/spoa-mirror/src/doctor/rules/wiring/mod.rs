@@ -19,7 +19,6 @@ use crate::nearest::nearest;
 pub(super) const TOPIC: Topic = Topic {
     codes: &[
         &filter::ENGINE_MISSING,
-        &filter::SPOE_FILE_MISSING,
         &filter::SCOPE_MISSING,
         &filter::AGENT_MISSING,
         &filter::AGENTS_SEVERAL,
@@ -140,3 +139,6 @@ fn list(names: &[Cow<'_, str>]) -> String {
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;
