@@ -78,6 +78,12 @@ pub(crate) const TIMERS: Behaviour = Behaviour {
     source: "configuration manual of 2.9, `res.timer.hdr`; 2.6 does not know it",
 };
 
+/// Rules that wait for bodies may use larger buffers than `tune.bufsize`; frames do not grow with them.
+pub(crate) const LARGE_BUFFERS: Behaviour = Behaviour {
+    versions: since(3, 4),
+    source: "configuration manual of 3.4, `tune.bufsize.large`; measured with 3.4.7",
+};
+
 /// HAProxy can start programs from a `program` section.
 pub(crate) const PROGRAM_SECTION: Behaviour = Behaviour {
     versions: before(3, 3),
