@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::finding::Code;
+use super::live;
 use super::rules::TOPICS;
 use super::shown::wrapped;
 
@@ -27,7 +28,8 @@ pub(super) fn page(name: &str, styled: bool) -> Result<String, String> {
 /// runs".
 fn topics() -> impl Iterator<Item = (&'static str, &'static [&'static Code])> {
     let topics = TOPICS.iter().map(|(title, topic)| (*title, topic.codes));
-    topics.filter(|(_, codes)| !codes.is_empty())
+    let live = std::iter::once(("What runs", live::CODES));
+    topics.filter(|(_, codes)| !codes.is_empty()).chain(live)
 }
 
 fn codes() -> impl Iterator<Item = &'static Code> {

@@ -33,6 +33,7 @@ use crate::config::{Config, file};
 use crate::remote::styled;
 use assumed::Assumed;
 use finding::{Finding, Severity};
+use live::{Live, LiveArgs};
 use setup::Setup;
 use shown::Answer;
 
@@ -49,10 +50,15 @@ Examples:
   spoa-mirror doctor --haproxy haproxy.cfg --fix mend.patch
           a patch with all that can be mended without a decision; --fix --in-place writes HAProxy's files
           anew, the old ones beside them
+  spoa-mirror doctor --haproxy /etc/haproxy/haproxy.cfg --socket /run/haproxy/admin.sock
+          whether the running HAProxy takes the agents for alive; the rules are those for its version
+  spoa-mirror doctor --agent 127.0.0.1:12345 --send --admin 127.0.0.1:9600
+          whether the agent works, and what becomes of a test request at each of its targets
   spoa-mirror doctor --explain scope-missing
           what a finding means, why it matters, and what to do; `--explain list` lists all
 
-Nothing is changed without --in-place, and nothing is sent. Words that are secret are shown as ***, variables by their names.
+Nothing is changed without --in-place, and nothing is mirrored without --send. Words that are secret are
+shown as ***, variables by their names.
 
 Exit codes: 0 nothing is wrong (there may be hints), 1 warnings, 2 errors, 64 wrong command line, or a file
 that it names cannot be read or written.";
@@ -65,7 +71,7 @@ const DEFAULT: &str = "/etc/haproxy/haproxy.cfg";
 #[command(after_help = EXAMPLES)]
 pub struct DoctorArgs {
     /// HAProxy's file, or a directory of them, as for its `-f`; may be given again [default:
-    /// /etc/haproxy/haproxy.cfg]
+    /// /etc/haproxy/haproxy.cfg; with --socket or --agent no file]
     #[arg(long, value_name = "FILE|DIR")]
     haproxy: Vec<PathBuf>,
     /// The version of HAProxy that reads them [default: what the one of this machine says, for its own
@@ -81,6 +87,8 @@ pub struct DoctorArgs {
     /// The engine that mirrors, where names do not tell
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
+    #[command(flatten)]
+    live: LiveArgs,
     /// Print JSON (docs/DOCTOR.md)
     #[arg(long)]
     json: bool,
@@ -131,7 +139,8 @@ impl Told {
 }
 
 fn examine(arguments: &DoctorArgs) -> Result<Told, String> {
-    let assumed = assumed(arguments)?;
+    let live = Live::begin(arguments.live.clone());
+    let assumed = assumed(arguments, &live)?;
     let paths = paths(arguments);
     let files = reading::read(&paths, assumed.version.0).map_err(|unreadable| {
         let path = unreadable.path.display();
@@ -144,9 +153,19 @@ fn examine(arguments: &DoctorArgs) -> Result<Told, String> {
     let agent = arguments.config.as_deref().map(agent).transpose()?;
     let agent = agent.as_ref().map(|(path, config)| (*path, config));
     let setup = Setup::new(&files, assumed.version, agent, arguments.engine.as_deref());
-    let findings = rules::examine(&setup);
+    let has_files = !paths.is_empty();
+    let mut findings = if has_files { rules::examine(&setup) } else { Vec::new() };
+    let seen = live.examine(has_files.then_some(&setup), &mut findings);
+    // Stable: what files show stays before what runs.
+    findings.sort_by_key(|finding| finding.severity);
     let code = exit_code(&findings);
-    let answer = Answer { files: &files, assumed: &assumed, findings: &findings, setup: &setup };
+    let answer = Answer {
+        files: &files,
+        assumed: &assumed,
+        findings: &findings,
+        setup: &setup,
+        seen: &seen,
+    };
     let Some(into) = &arguments.fix else {
         return Ok(Told {
             output: arguments.shown(&answer, styled()),
@@ -179,20 +198,25 @@ impl DoctorArgs {
     }
 }
 
+/// Who asks only about what runs gets no findings about a file that was not named.
 fn paths(arguments: &DoctorArgs) -> Vec<PathBuf> {
-    match arguments.haproxy.is_empty() {
+    let only_live = arguments.live.is_any() && arguments.fix.is_none();
+    match arguments.haproxy.is_empty() && !only_live {
         true => vec![PathBuf::from(DEFAULT)],
         false => arguments.haproxy.clone(),
     }
 }
 
 /// The HAProxy of this machine is asked only about its own file: another file is likely for another HAProxy.
-fn assumed(arguments: &DoctorArgs) -> Result<Assumed, String> {
+fn assumed(arguments: &DoctorArgs, live: &Live) -> Result<Assumed, String> {
     if let Some(version) = arguments.haproxy_version {
         return Ok(Assumed::told(version));
     }
     if let Some(binary) = &arguments.haproxy_binary {
         return Assumed::asked(binary);
+    }
+    if let Some(assumed) = live.assumed() {
+        return Ok(assumed);
     }
     let its_own = paths(arguments).iter().any(|path| path == Path::new(DEFAULT));
     Ok(if its_own { Assumed::installed() } else { Assumed::default() })

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use haproxy_config::Version;
 
+use super::assumed::{self, Assumed};
 use super::finding::{Code, Finding};
-use super::setup::Setup;
+use super::setup::{Known, Setup};
 use crate::config::ListenAddress;
 use crate::remote::{self, Client, Place};
 use agent::{Greeting, Peer, Trouble};
@@ -115,9 +115,10 @@ impl Live {
     }
 
     /// The version of the running HAProxy, if it said one.
-    pub(crate) fn version(&self) -> Option<Version> {
+    pub(crate) fn assumed(&self) -> Option<Assumed> {
         let running = self.haproxy.as_ref()?.as_ref().ok()?;
-        runtime::parse_version(&running.version)
+        let version = assumed::parse(&running.version).ok()?;
+        Some(Assumed { version: Known(Some(version)), source: running.socket.clone() })
     }
 
     /// Looks at the rest, knowing the files or not.

@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use haproxy_config::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::connect::{Stream, connect};
 use crate::config::ListenAddress;
+use crate::doctor::assumed;
 
 /// Time for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +40,10 @@ impl Runtime {
     pub(crate) async fn open(place: ListenAddress) -> Result<Self, Unusable> {
         let mut info = exchange(&place, "show info").await?;
         let mut prefix = "";
-        if version_in(&info).is_none() && info.contains("@<relative pid>") {
+        if version_in(&info).is_none()
+            && info.starts_with("Unknown command")
+            && info.contains("show proc")
+        {
             // A master's own socket: its worker is the one that knows.
             prefix = "@1 ";
             info = exchange(&place, "@1 show info").await?;
@@ -72,20 +75,6 @@ impl Runtime {
     }
 }
 
-/// The version for the rules; none if the text is not like one.
-pub(crate) fn parse_version(text: &str) -> Option<Version> {
-    let mut parts = text.splitn(3, '.');
-    let major = parts.next()?.parse().ok()?;
-    let minor = leading_number(parts.next()?)?;
-    let patch = parts.next().and_then(leading_number);
-    Some(Version { major, minor, patch })
-}
-
-fn leading_number(text: &str) -> Option<u32> {
-    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
-    text.get(..end)?.parse().ok()
-}
-
 /// The version in the answer to `show info`, if it is one of HAProxy.
 fn version_in(info: &str) -> Option<String> {
     let value = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
@@ -93,7 +82,7 @@ fn version_in(info: &str) -> Option<String> {
     let version = value("Version: ")?.trim();
     // Shown to people: what is longer or stranger is none.
     let fine = version.len() <= 64 && version.bytes().all(|byte| byte.is_ascii_graphic());
-    (fine && parse_version(version).is_some()).then(|| version.to_owned())
+    (fine && assumed::parse(version).is_ok()).then(|| version.to_owned())
 }
 
 /// Sends a line and reads what comes until the end of the connection.
@@ -111,6 +100,8 @@ async fn exchange(place: &ListenAddress, command: &str) -> Result<String, Unusab
 
 async fn over(mut stream: Box<dyn Stream>, command: &str) -> std::io::Result<String> {
     stream.write_all(format!("{command}\n").as_bytes()).await?;
+    // A master waits for more commands until there can be none.
+    stream.shutdown().await?;
     let mut answer = Vec::new();
     let read = (&mut stream).take(MAX_ANSWER).read_to_end(&mut answer).await?;
     if read as u64 == MAX_ANSWER {
@@ -153,20 +144,4 @@ fn unlike(place: &ListenAddress, answer: &str) -> Unusable {
         format!("what listens at {place} is not HAProxy's Runtime API: it says {begins:?}")
     };
     Unusable { why, mend: "give the address of HAProxy's `stats socket`".to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_read_as_haproxy_writes_them() {
-        let version = |text: &str| parse_version(text).map(|v| (v.major, v.minor, v.patch));
-        assert_eq!(version("2.6.12-1+deb12u3"), Some((2, 6, Some(12))));
-        assert_eq!(version("3.4.0-1"), Some((3, 4, Some(0))));
-        assert_eq!(version("3.5-dev5-1a2b3c"), Some((3, 5, None)));
-        for bad in ["", "3", "three.four", "-1.2", "99999999999.1"] {
-            assert_eq!(version(bad), None, "{bad}");
-        }
-    }
 }

@@ -27,8 +27,11 @@ pub(super) static TEST_COPY_UNKNOWN: Code = code!("test-copy-unknown");
 /// A frame may hold this much less than its size, in bytes: HAProxy leaves it for the frame's own fields.
 const FRAME_OVERHEAD: u32 = 32;
 
-/// An answer that takes longer is slow where the files do not say how long HAProxy waits.
-const SLOW: Duration = Duration::from_millis(20);
+/// An answer to a message that takes longer is slow where the files do not say how long HAProxy waits.
+const SLOW: Duration = Duration::from_millis(200);
+
+/// An answer to a HELLO that takes longer is slow: requests wait for it only where there is no connection yet.
+const SLOW_HELLO: Duration = Duration::from_secs(1);
 
 /// What was seen, for people and programs.
 #[derive(Debug, Default, Serialize)]
@@ -77,7 +80,8 @@ pub(super) fn examine(
         findings.extend(frame_small(&address, hello));
         findings.extend(no_pipelining(&address, hello));
         findings.extend(hello_split(&address, hello));
-        findings.extend(slow(&address, "HELLO", Duration::from_micros(hello.took_us), patience));
+        let took = Duration::from_micros(hello.took_us);
+        findings.extend((took > SLOW_HELLO).then(|| slow(&address, "HELLO", took, patience)));
     }
     let test = probe.test.as_ref().map(|test| {
         examine_test(&address, test, patience, findings);
@@ -156,23 +160,18 @@ fn hello_split(address: &str, hello: &Greeting) -> Option<Finding> {
     })
 }
 
-fn slow(address: &str, what: &str, took: Duration, patience: Option<Duration>) -> Option<Finding> {
-    let limit = patience.unwrap_or(SLOW);
-    (took >= limit).then(|| {
-        let message = format!("{address} took {} to answer {what}", rounded(took));
-        let consequence = match patience {
-            Some(patience) => format!(
-                "that is longer than `timeout processing` ({}): HAProxy gives up before it comes",
-                shown(patience)
-            ),
-            None => {
-                "each request waits for the agent's answer, up to `timeout processing`".to_owned()
-            }
-        };
-        Finding::new(&AGENT_SLOW, Severity::Warning, message)
-            .consequence(consequence)
-            .mend("run the agent beside HAProxy, and give it the processor time that it needs")
-    })
+fn slow(address: &str, what: &str, took: Duration, patience: Option<Duration>) -> Finding {
+    let message = format!("{address} took {} to answer {what}", rounded(took));
+    let consequence = match patience.filter(|patience| took > *patience) {
+        Some(patience) => format!(
+            "that is longer than `timeout processing` ({}): HAProxy gives up before it comes",
+            shown(patience)
+        ),
+        None => "each request waits for the agent's answer, up to `timeout processing`".to_owned(),
+    };
+    Finding::new(&AGENT_SLOW, Severity::Warning, message)
+        .consequence(consequence)
+        .mend("run the agent beside HAProxy, and give it the processor time that it needs")
 }
 
 fn examine_test(
@@ -182,7 +181,10 @@ fn examine_test(
     findings: &mut Vec<Finding>,
 ) {
     match &test.acknowledged {
-        Ok(took) => findings.extend(slow(address, "a message", *took, patience)),
+        Ok(took) if *took > patience.unwrap_or(SLOW) => {
+            findings.push(slow(address, "a message", *took, patience));
+        }
+        Ok(_) => {}
         Err(trouble) => {
             let message =
                 format!("{address} does not acknowledge a message: it {}", trouble.told());

@@ -7,7 +7,7 @@ use crate::doctor::finding::{Change, Edit, Finding, Place, Severity};
 use crate::doctor::secrets::covered;
 
 impl Answer<'_> {
-    /// Files, version, findings and how many there are.
+    /// Files, version, what runs, findings and how many there are.
     pub(crate) fn json(&self) -> Value {
         let findings = self.findings.iter().map(|finding| self.finding_json(finding));
         let version = self.assumed.version.0.map(|version| {
@@ -18,6 +18,7 @@ impl Answer<'_> {
             "files": self.paths().collect::<Vec<_>>(),
             "version": version,
             "version_from": (!self.assumed.source.is_empty()).then_some(&self.assumed.source),
+            "live": (!self.seen.is_empty()).then_some(self.seen),
             "findings": findings.collect::<Vec<_>>(),
             "summary": {
                 "errors": self.count(Severity::Error),

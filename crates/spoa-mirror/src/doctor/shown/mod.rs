@@ -9,6 +9,7 @@ use haproxy_config::Line;
 
 use super::assumed::Assumed;
 use super::finding::{Finding, Severity};
+use super::live::Seen;
 use super::setup::{Files, Setup};
 use crate::legible::legible;
 
@@ -19,6 +20,8 @@ pub(super) struct Answer<'a> {
     /// Worst first.
     pub(super) findings: &'a [Finding],
     pub(super) setup: &'a Setup<'a>,
+    /// What runs, if that was looked at.
+    pub(super) seen: &'a Seen,
 }
 
 impl Answer<'_> {

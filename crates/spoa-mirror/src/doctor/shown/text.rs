@@ -27,9 +27,13 @@ impl Answer<'_> {
             text.push_str(&self.finding(finding, &renderer));
             text.push_str("\n\n");
         }
+        for line in self.seen.text().lines() {
+            text.push_str(&format!("{}\n", legible(line, &[])));
+        }
         text.push_str(&self.summary());
         text.push('\n');
-        if self.count(Severity::Error) + self.count(Severity::Warning) == 0 {
+        let is_fine = self.count(Severity::Error) + self.count(Severity::Warning) == 0;
+        if is_fine && !self.files.files.is_empty() {
             for line in overview::lines(self.setup) {
                 text.push_str(&format!("  {}\n", legible(&line, &[])));
             }
@@ -132,7 +136,10 @@ impl Answer<'_> {
             0 => format!("nothing is wrong, {}", counts.join(", ")),
             _ => counts.join(", "),
         };
-        format!("{files} for {version}: {found}{omitted}")
+        match files.is_empty() {
+            true => format!("what runs: {found}{omitted}"),
+            false => format!("{files} for {version}: {found}{omitted}"),
+        }
     }
 }
 
