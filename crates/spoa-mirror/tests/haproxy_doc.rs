@@ -4,6 +4,9 @@
 
 mod running;
 
+use std::collections::BTreeSet;
+use std::process::Command;
+
 use testbed::agent::Signal;
 use testbed::backend::Recorder;
 use testbed::client::http1;
@@ -11,7 +14,7 @@ use testbed::document::{self, Files};
 use testbed::haproxy::{Builder, Haproxy, Version};
 use testbed::wait;
 
-use running::mirror::Mirror;
+use running::mirror::{Mirror, PROGRAM};
 use running::on_each_haproxy;
 
 const DOCUMENT: &str = include_str!("../../../docs/HAPROXY.md");
@@ -137,6 +140,49 @@ fn every_file_loads_and_mirrors(version: Version) {
             wait::holds(wait::LIMIT, name, || scene.mirrors.iter().any(same));
         }
     }
+}
+
+/// The doctor, told for which version they are, finds nothing wrong with the document's files.
+#[test]
+fn the_doctor_finds_nothing() {
+    let production = Recorder::start();
+    for files in document::files(DOCUMENT) {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, _) = here(&files, &production, &[]);
+        let config = config.replace("{dir}", directory.path().to_str().unwrap());
+        let write = |name, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+        write("haproxy.cfg", &config.replace("{port:http}", "80"));
+        write("mirror.conf", &files.spoe);
+        write("mirror.map", block("map"));
+        for version in &files.versions {
+            let output = Command::new(PROGRAM)
+                .args(["doctor", "--json", "--haproxy", "haproxy.cfg"])
+                .args(["--haproxy-version", version.name()])
+                .current_dir(directory.path())
+                .output()
+                .unwrap();
+            let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert!(output.status.success(), "{} with {version}: {told:#}", files.name);
+            // Files for earlier versions serve later ones, with lines that those need no more.
+            let found = told["findings"].as_array().unwrap();
+            let own = version.has_mode_spop() == files.name.ends_with("-3.1");
+            assert!(!own || found.is_empty(), "{} with {version}: {told:#}", files.name);
+        }
+    }
+}
+
+#[test]
+fn the_table_of_symptoms_names_every_finding_of_the_doctor() {
+    let output = Command::new(PROGRAM).args(["doctor", "--explain", "list"]).output().unwrap();
+    let list = String::from_utf8(output.stdout).unwrap();
+    let lines = list.lines().filter_map(|line| line.strip_prefix("  "));
+    let codes = lines.filter(|rest| !rest.starts_with(' '));
+    let codes: BTreeSet<_> = codes.map(|line| line.split(' ').next().unwrap()).collect();
+    let (_, table) = DOCUMENT.split_once("<!-- symptoms -->\n").unwrap();
+    let rows = table.lines().take_while(|line| line.starts_with('|')).skip(2);
+    let findings = rows.map(|row| row.rsplit_once(" | ").unwrap().1);
+    let named: BTreeSet<_> = findings.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(named, codes);
 }
 
 /// What HAProxy says about a file for another version than it is.
