@@ -182,7 +182,8 @@ fn the_table_of_symptoms_names_every_finding_of_the_doctor() {
     let rows = table.lines().take_while(|line| line.starts_with('|')).skip(2);
     let findings = rows.map(|row| row.rsplit_once(" | ").unwrap().1);
     let named: BTreeSet<_> = findings.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
-    assert_eq!(named, codes);
+    let missing: Vec<_> = codes.difference(&named).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 /// What HAProxy says about a file for another version than it is.
