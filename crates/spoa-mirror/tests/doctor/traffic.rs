@@ -8,10 +8,12 @@ use testbed::wait;
 use super::running::on_each_haproxy;
 use super::staged::Staged;
 
-/// A rule's header is not there at the frontend's event and is there at the backend's; that of
-/// `option forwardfor` comes after both.
+/// A rule's header is not there at the frontend's event and is there at the backend's, and in a group that is sent
+/// behind it; that of `option forwardfor` comes after all of them.
 fn rules_come_after_the_frontends_event(version: Version) {
-    for (kind, tenant) in [("bad", None), ("good", Some("blue"))] {
+    for (kind, tenant) in
+        [("bad", None), ("good", Some("blue")), ("bad-rule", None), ("good-rule", Some("blue"))]
+    {
         let fixture = format!("headers-added-later/{kind}");
         let scene = Staged::new(version, &fixture)
             .change("    default_backend", "    option forwardfor\n    default_backend")
@@ -36,7 +38,8 @@ fn the_agent_adds_the_clients_address(version: Version) {
 }
 
 fn a_denied_request_is_copied_before_the_rules(version: Version) {
-    for (kind, copies) in [("bad", ["/admin", "/"].as_slice()), ("good", &["/"])] {
+    let (all, some) = (["/admin", "/"].as_slice(), ["/"].as_slice());
+    for (kind, copies) in [("bad", all), ("good", some), ("bad-rule", all), ("good-rule", some)] {
         let scene = Staged::new(version, &format!("denied-copied/{kind}")).start();
         for (path, status) in [("/admin", 403), ("/", 200)] {
             let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");

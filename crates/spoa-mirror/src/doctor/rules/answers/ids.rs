@@ -5,7 +5,7 @@ use crate::doctor::finding::{Code, Finding, Severity, code};
 use crate::doctor::rules::percent;
 use crate::doctor::rules::told::{Given, Part, Told};
 use crate::doctor::rules::traffic::share;
-use crate::doctor::setup::Criterion;
+use crate::doctor::setup::{Criterion, Sending};
 
 pub(super) static ID_MISSING: Code = code!("id-missing");
 pub(super) static PAIRS_SAMPLED_APART: Code = code!("pairs-sampled-apart");
@@ -13,6 +13,9 @@ pub(super) static PAIRS_SAMPLED_APART: Code = code!("pairs-sampled-apart");
 /// What comes of a request without an id.
 const NOT_COUNTED: &str =
     "requests without an id are copied, and never compared: the agent counts no pair of any kind";
+
+const DRAW_ONCE: &str = "draw once: `http-request set-var(txn.mirror) bool(true) if { rand(...) lt ... }`, and ask \
+                         `{ var(txn.mirror) -m bool }` for both messages";
 
 /// What comes of an answer without an id, or with another one.
 const NO_PAIR: &str = "no answer finds its request: copies count as `without-production`, answers as `without-shadow`";
@@ -126,6 +129,9 @@ fn format_edit(told: &Told<'_, '_>) -> crate::doctor::finding::Edit {
 /// Chance decides for the request and again for its answer.
 fn sampled_apart(asked: &Told<'_, '_>, answered: &Told<'_, '_>) -> Option<Finding> {
     let (requests, answers) = (drawn(asked), drawn(answered));
+    if let (Some((request, first)), []) = (requests.first(), answers.as_slice()) {
+        return unconditional(answered, request, *first);
+    }
     let (answer, share) = answers.iter().find(|(criterion, _)| {
         // What both conditions ask of the same variable was drawn once.
         !requests.iter().any(|(other, _)| by_variable(asked, answered, criterion, other))
@@ -141,10 +147,29 @@ fn sampled_apart(asked: &Told<'_, '_>, answered: &Told<'_, '_>) -> Option<Findin
         .at(answer.at.place())
         .and_at(request.at.place(), "the request's share is drawn here")
         .consequence(format!("{sent} of the requests are copied, and {paired} have a pair"))
-        .mend(
-            "draw once: `http-request set-var(txn.mirror) bool(true) if { rand(...) lt ... }`, and ask \
-             `{ var(txn.mirror) -m bool }` for both messages",
-        ),
+        .mend(DRAW_ONCE),
+    )
+}
+
+/// A share of the requests, and all answers.
+fn unconditional(answered: &Told<'_, '_>, request: &Criterion<'_>, share: f64) -> Option<Finding> {
+    let free =
+        |sending: &&Sending<'_, '_>| answered.setup.selection(answered.filter, sending).is_empty();
+    let sending = answered.sendings.iter().find(free)?;
+    let (sent, lost) = (percent(share), percent(1.0 - share));
+    Some(
+        Finding::new(
+            &PAIRS_SAMPLED_APART,
+            Severity::Warning,
+            "chance decides about the request, and all answers are handed over",
+        )
+        .at(sending.at.place())
+        .and_at(request.at.place(), "the request's share is drawn here")
+        .consequence(format!(
+            "{sent} of the requests are copied; {lost} of the answers wait for the agent for nothing, and count as \
+             `without-shadow`"
+        ))
+        .mend(DRAW_ONCE),
     )
 }
 
@@ -165,8 +190,7 @@ fn by_variable(
 /// What chance decides about a message, with the share that it takes.
 fn drawn<'a>(told: &Told<'_, 'a>) -> Vec<(Criterion<'a>, f64)> {
     let selections = told.sendings.iter().map(|sending| told.setup.selection(told.filter, sending));
-    selections
-        .flatten()
-        .filter_map(|criterion| share(&criterion).map(|share| (criterion, share)))
-        .collect()
+    let drawn = selections.flatten().filter_map(|criterion| Some((share(&criterion)?, criterion)));
+    // What always or never holds is no draw.
+    drawn.filter(|(share, _)| *share > 0.0 && *share < 1.0).map(|(share, at)| (at, share)).collect()
 }

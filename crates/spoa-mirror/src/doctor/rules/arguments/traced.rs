@@ -79,6 +79,18 @@ fn never_set(told: &Told<'_, '_>, given: &Given<'_>, variable: &str) -> Finding 
         return finding.edit(given.at.rewritten(&[(given.word, text)], &[]));
     }
     let Some(part) = given.part else { return finding.mend("set it, or leave the argument out") };
+    if let Some((argument, edits)) = told.written(part)
+        && edits.is_empty()
+        && given.is_plain()
+        && told.sendings.iter().any(|sending| sending.rule.is_none())
+    {
+        // An event comes before all rules: there is nothing to save.
+        let (_, value) = argument.split_once('=').unwrap_or_default();
+        let name = given.name.clone().unwrap_or_default();
+        let word = (given.word, format!("{name}={value}"));
+        let finding = finding.mend(format!("hand over `{value}` itself"));
+        return finding.edit(given.at.rewritten(&[word], &[]));
+    }
     let expression = part.expression();
     let asked = !part.is_of_answer();
     let rule = if asked { "http-request" } else { "http-response" };

@@ -220,47 +220,4 @@ fn distance(left: &str, right: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slips_are_known_and_other_words_are_not() {
-        for (slip, name) in [
-            ("arg_methd", "arg_method"),
-            ("arg_header", "arg_headers"),
-            ("arg_hdr", "arg_hdrs"),
-            ("arg_hrds", "arg_hdrs"),
-            ("arg_boddy", "arg_body"),
-            ("metod", "method"),
-            ("Method", "method"),
-            ("res_header", "res_hdrs"),
-            ("res_bdoy", "res_body"),
-        ] {
-            let found = Part::near(slip);
-            if slip == "res_header" {
-                // Too far: what it hands over tells it.
-                assert_eq!(found, None, "{slip}");
-            } else {
-                assert_eq!(found.map(|(known, _)| known), Some(name), "{slip}");
-            }
-        }
-        for other in ["customer", "tenant", "geo", "ip", "host", "a", "", "ssl_sni"] {
-            assert_eq!(Part::near(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn every_part_has_both_names() {
-        for (name, part) in NAMES {
-            assert_eq!(Part::named(name), Some(*part));
-            for prefixed in [true, false] {
-                let name = part.name(prefixed);
-                assert_eq!(
-                    (Part::named(&name), name.starts_with("arg_")),
-                    (Some(*part), prefixed),
-                    "{name}"
-                );
-            }
-        }
-    }
-}
+mod tests;

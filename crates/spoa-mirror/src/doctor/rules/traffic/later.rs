@@ -1,10 +1,10 @@
-//! What HAProxy does to a request after it was handed over at `on-frontend-http-request`, which comes before all
-//! rules: the copy is made of the request as the client sent it.
+//! What HAProxy does to a request after it was handed over: at `on-frontend-http-request`, which comes before all
+//! rules, or by a rule that has others behind it. The copy is made of the request as it was.
 
-use crate::doctor::finding::{Code, Edit, Finding, Severity, code};
+use crate::doctor::finding::{Code, Finding, Severity, code};
 use crate::doctor::rules::told::{Part, Told};
 use crate::doctor::setup::proxy::ProxyKind;
-use crate::doctor::setup::{At, Moment, Proxy, RuleSet, Sending};
+use crate::doctor::setup::{At, Moment, Proxy, Rule, RuleSet, Sending};
 
 pub(super) static HEADERS_ADDED_LATER: Code = code!("headers-added-later");
 pub(super) static DENIED_COPIED: Code = code!("denied-copied");
@@ -32,44 +32,45 @@ const ENDING: [&str; 7] = ["deny", "reject", "tarpit", "redirect", "return", "au
 
 pub(super) fn examine(told: &Told<'_, '_>, findings: &mut Vec<Finding>) {
     let Some(home) = told.setup.proxy_of(told.filter) else { return };
-    let Some(sending) = told.sendings.iter().find(|sending| sending.moment == Moment::FrontendHttp)
-    else {
-        return;
+    let early = |sending: &&Sending<'_, '_>| {
+        matches!(sending.moment, Moment::FrontendHttp | Moment::RequestRule)
     };
-    let changed = rules(home, &CHANGING);
-    let forwarded = home.lines.option("forwardfor").filter(|_| !tells_source(told));
-    findings.extend(added(told, home, sending, &changed, forwarded));
-    findings.extend(denied(home, sending, &rules(home, &ENDING)));
+    let Some(sending) = told.sendings.iter().find(early) else { return };
+    let changed = behind(home, sending, &CHANGING);
+    let ended = behind(home, sending, &ENDING);
+    // No event and no rule comes after it.
+    let forwarded = home.lines.option("forwardfor").filter(|_| !told.has(Part::Source));
+    let last = changed.iter().chain(&ended).max_by_key(|rule| rule.index).copied();
+    let mended = |finding| mended(finding, home, sending, last);
+    findings.extend(added(told, sending, &changed, forwarded, mended));
+    findings.extend(denied(sending, &ended, mended));
 }
 
-fn rules<'a>(home: &Proxy<'a>, actions: &[&str]) -> Vec<At<'a>> {
+/// The rules with one of these actions that come after the message is sent.
+fn behind<'a>(home: &Proxy<'a>, sending: &Sending<'_, 'a>, actions: &[&str]) -> Vec<Rule<'a>> {
     let of = |action: &[u8]| {
         let name = action.split(|&byte| byte == b'(').next().unwrap_or_default();
         actions.iter().any(|known| known.as_bytes() == name)
     };
+    let sent = sending.rule.map(|rule| rule.index);
     let rules = home.rules().filter(|rule| rule.set == RuleSet::HttpRequest && of(rule.action()));
-    rules.map(|rule| rule.at).collect()
-}
-
-/// Whether the agent gets the client's address by itself.
-fn tells_source(told: &Told<'_, '_>) -> bool {
-    told.has(Part::Source)
+    rules.filter(|rule| sent.is_none_or(|sent| rule.index > sent)).collect()
 }
 
 fn added(
     told: &Told<'_, '_>,
-    home: &Proxy<'_>,
     sending: &Sending<'_, '_>,
-    changed: &[At<'_>],
+    changed: &[Rule<'_>],
     forwarded: Option<At<'_>>,
+    mended: impl Fn(Finding) -> Finding,
 ) -> Option<Finding> {
-    let lines: Vec<_> = changed.iter().copied().chain(forwarded).collect();
+    let lines: Vec<_> = changed.iter().map(|rule| rule.at).chain(forwarded).collect();
     let (first, rest) = lines.split_first()?;
     let message = format!("`{}` comes after the request was handed over", short(first));
     let mut finding = Finding::new(&HEADERS_ADDED_LATER, Severity::Hint, message)
         .at(first.place())
-        .and_at(sending.at.place(), "the message is sent here, before all rules")
-        .consequence("copies have the request as the client sent it: production gets another one");
+        .and_at(sending.at.place(), sent(sending))
+        .consequence("copies have the request as it was then: production gets another one");
     for at in rest.iter().take(8) {
         finding = finding.and_at(at.place(), "this comes after it as well");
     }
@@ -77,44 +78,65 @@ fn added(
                    `headers.add = { x-forwarded-for = \"{source}\" }`";
     Some(match (changed, forwarded) {
         ([], Some(_)) => {
-            // No event and no rule comes after it.
             let name = Part::Source.name(told.is_prefixed());
             finding.mend(forward).edit(told.with(&[format!("{name}=src")]))
         }
-        (_, Some(_)) => with_event(finding, home, sending).mend(format!(
-            "{}; and {forward}",
-            "send the message when the frontend's rules are done: `event on-backend-http-request`"
-        )),
-        (_, None) => with_event(finding, home, sending).mend(
-            "send the message when the frontend's rules are done: `event on-backend-http-request`",
-        ),
+        (_, Some(_)) => {
+            let finding = mended(finding);
+            let say = format!("{}; and {forward}", finding.mend.say);
+            finding.mend(say)
+        }
+        (_, None) => mended(finding),
     })
 }
 
-fn denied(home: &Proxy<'_>, sending: &Sending<'_, '_>, ended: &[At<'_>]) -> Option<Finding> {
+fn denied(
+    sending: &Sending<'_, '_>,
+    ended: &[Rule<'_>],
+    mended: impl Fn(Finding) -> Finding,
+) -> Option<Finding> {
     let (first, rest) = ended.split_first()?;
-    let message = format!("requests that `{}` ends here are copied all the same", short(first));
+    let message = format!("requests that `{}` ends here are copied all the same", short(&first.at));
     let mut finding = Finding::new(&DENIED_COPIED, Severity::Hint, message)
-        .at(first.place())
-        .and_at(sending.at.place(), "the message is sent here, before all rules")
-        .consequence("targets get requests that production never sees")
-        .mend(
-            "send the message when the frontend's rules are done: `event on-backend-http-request`",
-        );
-    for at in rest.iter().take(8) {
-        finding = finding.and_at(at.place(), "this comes after it as well");
+        .at(first.at.place())
+        .and_at(sending.at.place(), sent(sending))
+        .consequence("targets get requests that production never sees");
+    for rule in rest.iter().take(8) {
+        finding = finding.and_at(rule.at.place(), "this comes after it as well");
     }
-    Some(with_event(finding, home, sending))
+    Some(mended(finding))
 }
 
-/// The event that comes after a frontend's rules; in a `listen` section there is none.
-fn with_event(finding: Finding, home: &Proxy<'_>, sending: &Sending<'_, '_>) -> Finding {
-    let edit = |at: At<'_>| -> Option<Edit> {
-        Some(at.replaced_word(at.word(1)?, "on-backend-http-request"))
-    };
-    match edit(sending.at).filter(|_| home.kind == ProxyKind::Frontend) {
-        Some(edit) => finding.edit(edit),
-        None => finding,
+fn sent(sending: &Sending<'_, '_>) -> &'static str {
+    match sending.rule {
+        Some(_) => "the message is sent here",
+        None => "the message is sent here, before all rules",
+    }
+}
+
+/// A later event, or the rule put behind the last of those that matter. In a `listen` section there is no later event.
+fn mended(
+    finding: Finding,
+    home: &Proxy<'_>,
+    sending: &Sending<'_, '_>,
+    last: Option<Rule<'_>>,
+) -> Finding {
+    let at = sending.at;
+    match (sending.rule, last) {
+        (Some(_), Some(last)) => finding
+            .mend("send the message behind these rules")
+            .edit(at.removed())
+            .edit(last.at.followed_by(&at.indentation(), &[&at.statement()])),
+        (None, _) if home.kind == ProxyKind::Frontend => {
+            let event = at.word(1).map(|event| at.replaced_word(event, "on-backend-http-request"));
+            let finding = finding.mend(
+                "send the message when the frontend's rules are done: `event on-backend-http-request`",
+            );
+            event.into_iter().fold(finding, Finding::edit)
+        }
+        _ => {
+            finding.mend("send the message by a rule behind these: `http-request send-spoe-group`")
+        }
     }
 }
 

@@ -2,17 +2,26 @@
 
 use std::net::{IpAddr, UdpSocket};
 
-use crate::config::MirrorUrl;
+use crate::config::{Marker, MirrorUrl};
 use crate::doctor::finding::{Code, Finding, Severity, code};
 use crate::doctor::setup::proxy::ProxyKind;
 use crate::doctor::setup::{At, Filter, Setup};
 
 pub(super) static MIRROR_LOOP: Code = code!("mirror-loop");
 
+/// Where copies go.
+struct Target<'a> {
+    url: MirrorUrl,
+    /// Which one it is, and where that stands.
+    name: String,
+    /// The line that says so, if it is in HAProxy's files.
+    at: Option<At<'a>>,
+}
+
 pub(super) fn examine(setup: &Setup<'_>, filter: &Filter<'_>, findings: &mut Vec<Finding>) {
-    let Some((path, config)) = setup.agent else { return };
+    let marker = setup.agent.map_or_else(Marker::default, |(_, config)| config.marker.clone()).name;
     // A HAProxy that looks at the marker knows copies from originals.
-    if config.marker.name.as_ref().is_some_and(|marker| setup.mentions(marker)) {
+    if marker.as_ref().is_some_and(|marker| setup.mentions(marker)) {
         return;
     }
     let Some(home) = setup.proxy_of(filter) else { return };
@@ -23,29 +32,62 @@ pub(super) fn examine(setup: &Setup<'_>, filter: &Filter<'_>, findings: &mut Vec
     });
     let binds: Vec<At<'_>> =
         proxies.flat_map(|proxy| proxy.lines.all(&["bind"]).collect::<Vec<_>>()).collect();
-    for target in &config.targets {
+    for target in targets(setup) {
         let Some(bind) = binds.iter().find(|bind| listens(bind.text(1), &target.url)) else {
             continue;
         };
-        let consequence = if config.marker.name.is_some() {
+        let consequence = if marker.is_some() {
             "production gets each request twice, and answers the copies; the marker stops the second round: the agent \
              drops the copies' copies as `loop`"
         } else {
             "each request goes round for ever: `agent.marker` is \"none\", and nothing stops it"
         };
-        findings.push(
-            Finding::new(
-                &MIRROR_LOOP,
-                Severity::Error,
-                format!("`{}` in {} is this frontend: {}", target.name, path.display(), target.url),
-            )
-            .at(bind.place())
+        let message = format!("{} is this frontend: {}", target.name, target.url);
+        let finding = Finding::new(&MIRROR_LOOP, Severity::Error, message)
+            .at(target.at.unwrap_or(*bind).place())
             .and_at(filter.at.place(), "what comes here is mirrored")
             .consequence(consequence)
-            .mend("give the target the address of the test environment; if HAProxy itself leads there, let it tell \
-                   copies by their header `x-shadow`"),
-        );
+            .mend(
+                "give the target the address of the test environment; if HAProxy itself leads there, let it tell \
+                 copies by their header `x-shadow`",
+            );
+        findings.push(match target.at {
+            Some(_) => finding.and_at(bind.place(), "HAProxy listens here"),
+            None => finding,
+        });
     }
+}
+
+/// Those of the agent's configuration, and those that a `program` section gives it.
+fn targets<'a>(setup: &Setup<'a>) -> Vec<Target<'a>> {
+    let mut targets = Vec::new();
+    if let Some((path, config)) = setup.agent {
+        targets.extend(config.targets.iter().map(|target| Target {
+            url: target.url.clone(),
+            name: format!("`{}` in {}", target.name, path.display()),
+            at: None,
+        }));
+    }
+    let programs = setup.sections.iter().filter(|section| section.header.text(0) == b"program");
+    for at in programs.flat_map(|program| program.all(&["command"]).collect::<Vec<_>>()) {
+        if !at.text(1).ends_with(b"spoa-mirror") {
+            continue;
+        }
+        let words: Vec<_> =
+            at.words_from(2).map(|word| String::from_utf8_lossy(&word.text)).collect();
+        let behind = words.windows(2).filter_map(|pair| match pair {
+            [option, url] if matches!(&**option, "-u" | "--mirror-url") => Some(url.as_ref()),
+            _ => None,
+        });
+        let joined = words.iter().filter_map(|word| word.strip_prefix("--mirror-url="));
+        let urls = behind.chain(joined).filter_map(|url| url.parse().ok());
+        targets.extend(urls.map(|url| Target {
+            url,
+            name: "the mirror URL".to_owned(),
+            at: Some(at),
+        }));
+    }
+    targets
 }
 
 /// Whether HAProxy listens at a URL's address.
