@@ -220,6 +220,13 @@ const BREAKAGES: &[Breakage] = &[
         code: "argument-missing",
     },
     Breakage {
+        what: "bodies are not waited for (spoa-mirror 6)",
+        edits: &[("    option http-buffer-request\n", "")],
+        version: Version::V3_4,
+        starts: true,
+        code: "body-not-waited-for",
+    },
+    Breakage {
         what: "the path without its query (spoa-mirror 35)",
         edits: &[("arg_path=url", "arg_path=path")],
         version: Version::V2_6,
