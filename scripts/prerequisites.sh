@@ -8,6 +8,7 @@
 #   need_npm             fetches axe-core, which those tests look for barriers with (scripts/axe.sh)
 #   need_dpkg_dev        finds the libraries that a package depends on (only scripts/package.sh wants it)
 #   need_debootstrap     makes a Debian to test packages on (only scripts/package-test.sh wants it)
+#   need_patch           patch and git, which apply the doctor's patches in its tests
 #   need_bench           clients, servers and counters (only scripts/bench.sh wants them)
 #   need_valgrind        counts instructions
 #   install_needs        asks for all of the above at once: says what is missing and why, then installs it
@@ -34,6 +35,7 @@ need_npm() { needs+=(npm); }
 need_rust_lints() { needs+=(rust_lints); }
 need_dpkg_dev() { needs+=(dpkg_dev); }
 need_debootstrap() { needs+=(debootstrap); }
+need_patch() { needs+=(patch); }
 need_bench() { needs+=(bench); }
 need_valgrind() { needs+=(valgrind); }
 
@@ -92,6 +94,7 @@ find_missing() {
       rust_lints) lints_are_there || missing+=(rust_lints) ;;
       dpkg_dev) { has dpkg-shlibdeps && has objdump; } || missing+=(dpkg_dev) ;;
       debootstrap) { has debootstrap && has unshare && has nsenter; } || missing+=(debootstrap) ;;
+      patch) { has patch && has git; } || missing+=(patch) ;;
       bench) bench_tools_are_there || missing+=(bench) ;;
       valgrind) has valgrind || missing+=(valgrind) ;;
     esac
@@ -183,6 +186,10 @@ choose_packages() {
       browser)
         want chromium "the browser that the dashboard is tested in"
         want chromium-driver "steers it"
+        ;;
+      patch)
+        want patch "applies the doctor's patches in its tests"
+        want git "applies them, too"
         ;;
       npm) want npm "fetches axe-core, which finds barriers in web pages; nothing else is installed with it" ;;
       valgrind) want valgrind "counts instructions" ;;
@@ -290,6 +297,7 @@ tell_what_to_install_by_hand() {
       rust) say "  - rustc and cargo $rust_floor or newer, from your system or from https://rustup.rs (Debian 13: rustc cargo; Debian 12: rustc-web cargo-web)" ;;
       dpkg_dev) say "  - dpkg-shlibdeps and objdump (Debian: dpkg-dev binutils)" ;;
       debootstrap) say "  - debootstrap, unshare and nsenter (Debian: debootstrap util-linux)" ;;
+      patch) say "  - GNU patch and git (Debian: patch git)" ;;
       bench) say "  - wrk, nginx and perf (Debian: wrk nginx-light linux-perf)" ;;
       valgrind) say "  - valgrind (Debian: valgrind)" ;;
       rust_lints) say "  - rustfmt and clippy for that Rust (rustup component add rustfmt clippy)" ;;

@@ -19,6 +19,7 @@ need_npm
 need_dpkg_dev
 need_debootstrap
 need_valgrind
+need_patch
 install_needs
 say "using $(rustc --version), $(cargo --version)"
 

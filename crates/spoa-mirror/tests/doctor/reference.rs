@@ -264,6 +264,11 @@ fn references_work_and_what_is_risky_is_named(version: Version) {
             expected.push("retries-on-agent");
         }
         assert_eq!(codes(&told), expected, "{}: {told:#}", reference.name);
+        let says = |finding: usize, field: &str, part: &str| {
+            told["findings"][finding][field].as_str().unwrap().contains(part)
+        };
+        assert!(says(0, "consequence", "costs each client 5000 ms"), "{told:#}");
+        assert!(says(1, "message", "`agent1`"), "{told:#}");
     }
 }
 
