@@ -107,6 +107,7 @@ fn plain(page: &str, styled: bool) -> String {
             text.push_str(if title.starts_with('#') { "" } else { "\n" });
         } else if line.is_empty() {
             end(&mut text, &mut paragraph);
+            text.push_str(if text.ends_with("|\n") { "\n" } else { "" });
         } else if line.starts_with('|') {
             // A table's columns stand in the page as they shall be seen.
             let _ = writeln!(text, "{line}");
@@ -178,10 +179,10 @@ mod tests {
 
     #[test]
     fn a_page_is_text() {
-        let page = "# name\n\nWhat it is,\nand more. Then.\n\n## Why it matters\n\nA [link](x.md) with **weight** [mirror].\n\n- one\n- two\n  lines\n\n```haproxy\nfrontend x\n    mode http\n```\n";
+        let page = "# name\n\nWhat it is,\nand more. Then.\n\n## Why it matters\n\nA [link](x.md) with **weight** [mirror].\n\n- one\n- two\n  lines\n\n| a |\n|---|\n\n```haproxy\nfrontend x\n    mode http\n```\n";
         assert_eq!(
             plain(page, false),
-            "name\n\nWhat it is, and more. Then.\n\nWhy it matters\nA link with weight [mirror].\n\n- one\n- two lines\n\n    frontend x\n        mode http\n"
+            "name\n\nWhat it is, and more. Then.\n\nWhy it matters\nA link with weight [mirror].\n\n- one\n- two lines\n\n| a |\n|---|\n\n    frontend x\n        mode http\n"
         );
         assert_eq!(first_sentence(page), "What it is, and more.");
     }

@@ -48,8 +48,7 @@ Examples:
   spoa-mirror doctor --haproxy haproxy.cfg --json
           for a program; the exit code tells a pipeline whether to go on
   spoa-mirror doctor --haproxy haproxy.cfg --fix mend.patch
-          a patch with all that can be mended without a decision; --fix --in-place writes HAProxy's files
-          anew, the old ones beside them
+          a patch with what can be mended without a decision; --fix --in-place mends the files
   spoa-mirror doctor --haproxy /etc/haproxy/haproxy.cfg --socket /run/haproxy/admin.sock
           whether the running HAProxy takes the agents for alive; the rules are those for its version
   spoa-mirror doctor --agent 127.0.0.1:12345 --send --admin 127.0.0.1:9600
@@ -57,11 +56,11 @@ Examples:
   spoa-mirror doctor --explain scope-missing
           what a finding means, why it matters, and what to do; `--explain list` lists all
 
-Nothing is changed without --in-place, and nothing is mirrored without --send. Words that are secret are
-shown as ***, variables by their names.
+Nothing is changed without --in-place, and nothing is mirrored without --send. Words that are
+secret are shown as ***, variables by their names.
 
-Exit codes: 0 nothing is wrong (there may be hints), 1 warnings, 2 errors, 64 wrong command line, or a file
-that it names cannot be read or written.";
+Exit codes: 0 nothing is wrong (there may be hints), 1 warnings, 2 errors, 64 wrong command line,
+or a file that it names cannot be read or written.";
 
 /// What is read where nothing is said.
 const DEFAULT: &str = "/etc/haproxy/haproxy.cfg";
@@ -99,6 +98,9 @@ pub struct DoctorArgs {
     /// Put what is mended in the place of HAProxy's files, which are kept beside it
     #[arg(long, requires = "fix")]
     in_place: bool,
+    /// Mend what hints are about, too, not only errors and warnings
+    #[arg(long, requires = "fix")]
+    hints: bool,
     /// Tell what a finding means, or `list` all that there are
     #[arg(long, value_name = "CODE|list", exclusive = true)]
     explain: Option<String>,
@@ -177,7 +179,12 @@ fn examine(arguments: &DoctorArgs) -> Result<Told, String> {
     if is_printed && arguments.json {
         return Err("--json and a patch cannot both be printed; give --fix a FILE".to_owned());
     }
-    let mended = mending::mend(&files, &findings, into.as_deref(), arguments.in_place)?;
+    let wanted: Vec<Finding> = findings
+        .iter()
+        .filter(|finding| arguments.hints || finding.severity != Severity::Hint)
+        .cloned()
+        .collect();
+    let mended = mending::mend(&files, &wanted, into.as_deref(), arguments.in_place)?;
     Ok(match is_printed {
         true => {
             let shown = arguments.shown(&answer, false);

@@ -126,14 +126,20 @@ fn a_wrong_command_line_is_told() {
     );
 }
 
+/// Without the line that says how long a client waits for a hung agent: a machine can mend that.
+fn unlimited() -> TempDir {
+    let conf = CONF.replace("    timeout processing 20ms\n", "");
+    files(&[("haproxy.cfg", GOOD), ("mirror.conf", &conf)])
+}
+
 /// All of what a person sees.
 #[test]
 fn findings_are_shown_with_their_line_and_what_to_write_instead() {
-    let config = fixture!("spoe-file-unreadable/bad-unnamed/haproxy.cfg");
-    let config = config.replace("timeout client 30s", "timeout client \"30s");
-    let directory = files(&[("haproxy.cfg", &config)]);
-    let output =
-        doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--haproxy-version", "3.2.1"]);
+    let directory = unlimited();
+    let config = GOOD.replace("timeout client 30s", "timeout client \"30s");
+    fs::write(directory.path().join("haproxy.cfg"), config).unwrap();
+    let arguments = ["--haproxy", "haproxy.cfg", "--haproxy-version", "3.2.1"];
+    let output = doctor(directory.path(), &arguments);
     let shown = text(&output.stdout);
     let expected = include_str!("shown.txt");
     assert_eq!(shown, expected, "\n{shown}");
@@ -141,60 +147,52 @@ fn findings_are_shown_with_their_line_and_what_to_write_instead() {
 
 #[test]
 fn json_names_places_and_changes() {
-    let config = fixture!("spoe-file-unreadable/bad-unnamed/haproxy.cfg");
-    let directory = files(&[("haproxy.cfg", config)]);
-    let (code, told) =
-        json(directory.path(), &["--haproxy", "haproxy.cfg", "--haproxy-version", "2.6"]);
+    let directory = unlimited();
+    let arguments = ["--haproxy", "haproxy.cfg", "--haproxy-version", "3.2"];
+    let (code, told) = json(directory.path(), &arguments);
     assert_eq!(code, 2);
-    assert_eq!(told["files"], serde_json::json!(["haproxy.cfg"]));
-    assert_eq!(
-        (&told["version"], &told["version_from"]),
-        (&"2.6".into(), &"--haproxy-version".into())
-    );
+    assert_eq!(told["files"], serde_json::json!(["haproxy.cfg", "mirror.conf"]));
+    assert_eq!(told["version"], "3.2");
+    assert_eq!(told["version_from"], "--haproxy-version");
     let finding = &told["findings"][0];
-    assert_eq!(finding["code"], "spoe-file-unreadable");
+    assert_eq!(finding["code"], "processing-timeout-missing");
     assert_eq!(finding["severity"], "error");
-    assert_eq!(finding["file"], "haproxy.cfg");
-    let line = config.lines().position(|line| line.contains("filter spoe")).unwrap();
+    assert_eq!(finding["file"], "mirror.conf");
+    let statement = "spoe-agent mirror";
+    let line = CONF.lines().position(|line| line == statement).unwrap();
     assert_eq!(finding["line"], line + 1);
-    let statement = "filter spoe engine mirror";
-    assert_eq!(
-        (&finding["column"], &finding["end_column"]),
-        (&5.into(), &(5 + statement.len()).into())
-    );
+    assert_eq!(finding["column"], 1);
+    assert_eq!(finding["end_column"], 1 + statement.len());
+    assert!(finding["consequence"].as_str().unwrap().contains("for ever"));
+    assert!(finding["mend"]["say"].as_str().unwrap().contains("timeout processing"));
     let edit = &finding["mend"]["edits"][0];
-    assert_eq!((&edit["file"], &edit["line"]), (&"haproxy.cfg".into(), &(line + 1).into()));
-    let mended = format!("    {statement} config mirror.conf");
-    assert_eq!((&edit["replace"], &edit["covered"]), (&serde_json::json!([mended]), &false.into()));
+    let last = CONF.lines().position(|line| line.contains("timeout idle")).unwrap();
+    assert_eq!(edit["file"], "mirror.conf");
+    assert_eq!(edit["line"], last + 1);
+    assert_eq!(edit["append"], serde_json::json!(["    timeout processing 20ms"]));
+    assert_eq!(edit["covered"], false);
     assert_eq!(told["summary"], serde_json::json!({"errors": 1, "warnings": 0, "hints": 0}));
-}
-
-/// The filter without a file, which a machine can mend.
-fn mendable() -> TempDir {
-    files(&[
-        ("haproxy.cfg", fixture!("spoe-file-unreadable/bad-unnamed/haproxy.cfg")),
-        ("mirror.conf", CONF),
-    ])
 }
 
 #[test]
 fn a_patch_is_printed_and_can_be_applied() {
-    let directory = mendable();
-    let config = directory.path().join("haproxy.cfg");
-    let before = fs::read(&config).unwrap();
-    let output = doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--fix"]);
+    let directory = unlimited();
+    let conf = directory.path().join("mirror.conf");
+    let before = fs::read(&conf).unwrap();
+    let output =
+        doctor(directory.path(), &["--haproxy=haproxy.cfg", "--haproxy-version=3.2", "--fix"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stdout).starts_with("--- haproxy.cfg\n"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).starts_with("--- mirror.conf\n"), "{}", text(&output.stdout));
     let said = text(&output.stderr);
     assert!(
-        said.contains("error[spoe-file-unreadable]") && said.contains("with patch -p0"),
+        said.contains("error[processing-timeout-missing]") && said.contains("with patch -p0"),
         "{said}"
     );
-    assert_eq!(fs::read(&config).unwrap(), before);
+    assert_eq!(fs::read(&conf).unwrap(), before);
     // In a file it is the same.
-    let arguments = ["--haproxy", "haproxy.cfg", "--fix", "mend.patch"];
+    let arguments = ["--haproxy=haproxy.cfg", "--haproxy-version=3.2", "--fix", "mend.patch"];
     let in_file = doctor(directory.path(), &arguments);
-    assert!(text(&in_file.stdout).starts_with("error[spoe-file-unreadable]"));
+    assert!(text(&in_file.stdout).starts_with("error[processing-timeout-missing]"));
     assert!(text(&in_file.stderr).contains("patch -p0 < mend.patch"));
     let patch = fs::read(directory.path().join("mend.patch")).unwrap();
     assert_eq!(patch, output.stdout);
@@ -204,24 +202,50 @@ fn a_patch_is_printed_and_can_be_applied() {
         .output()
         .unwrap();
     assert!(applied.status.success(), "{}", text(&applied.stdout));
-    assert_eq!(doctor(directory.path(), &["--haproxy", "haproxy.cfg"]).status.code(), Some(0));
+    assert_eq!(
+        doctor(directory.path(), &["--haproxy=haproxy.cfg", "--haproxy-version=3.2"]).status.code(),
+        Some(0)
+    );
 }
 
 #[test]
 fn files_are_only_written_when_that_is_said() {
-    let directory = mendable();
-    let before = fs::read(directory.path().join("haproxy.cfg")).unwrap();
-    let refused = doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--fix", "haproxy.cfg"]);
+    let directory = unlimited();
+    let before = fs::read(directory.path().join("mirror.conf")).unwrap();
+    let refused = doctor(
+        directory.path(),
+        &["--haproxy=haproxy.cfg", "--haproxy-version=3.2", "--fix", "mirror.conf"],
+    );
     assert_eq!(refused.status.code(), Some(64));
     assert!(text(&refused.stderr).contains("would be overwritten by the patch"));
-    assert_eq!(fs::read(directory.path().join("haproxy.cfg")).unwrap(), before);
-    let output = doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--fix", "--in-place"]);
+    assert_eq!(fs::read(directory.path().join("mirror.conf")).unwrap(), before);
+    let output = doctor(
+        directory.path(),
+        &["--haproxy=haproxy.cfg", "--haproxy-version=3.2", "--fix", "--in-place"],
+    );
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(text(&output.stderr), "haproxy.cfg is mended, what it was is haproxy.cfg.bak\n");
-    assert_eq!(fs::read(directory.path().join("haproxy.cfg.bak")).unwrap(), before);
-    let again = doctor(directory.path(), &["--haproxy", "haproxy.cfg", "--fix", "--in-place"]);
+    assert_eq!(text(&output.stderr), "mirror.conf is mended, what it was is mirror.conf.bak\n");
+    assert_eq!(fs::read(directory.path().join("mirror.conf.bak")).unwrap(), before);
+    let again = doctor(
+        directory.path(),
+        &["--haproxy=haproxy.cfg", "--haproxy-version=3.2", "--fix", "--in-place"],
+    );
     assert_eq!(again.status.code(), Some(0));
     assert_eq!(text(&again.stderr), "there is nothing that a patch can mend\n");
+}
+
+#[test]
+fn what_hints_are_about_is_mended_only_when_that_is_said() {
+    let config =
+        GOOD.replace("    option http-buffer", "    option forwardfor\n    option http-buffer");
+    let directory = files(&[("haproxy.cfg", &config), ("mirror.conf", CONF)]);
+    let arguments = ["--haproxy", "haproxy.cfg", "--fix"];
+    let output = doctor(directory.path(), &arguments);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b""[..]));
+    let shown = text(&output.stderr);
+    assert!(shown.contains("hint[headers-added-later]"), "{shown}");
+    let output = doctor(directory.path(), &[&arguments[..], &["--hints"]].concat());
+    assert!(text(&output.stdout).contains("+++ mirror.conf"));
 }
 
 #[test]

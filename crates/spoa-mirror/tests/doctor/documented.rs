@@ -20,6 +20,27 @@ fn the_readmes_configuration_is_right() {
     right("README", &config, block(README, "spoe", 0));
 }
 
+/// What the README shows is what the doctor says of the README's configuration without its last line.
+#[test]
+fn the_readme_shows_what_the_doctor_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = format!("{}{DEFAULTS}{PRODUCTION}", block(README, "haproxy", 0));
+    fs::write(directory.path().join("haproxy.cfg"), config).unwrap();
+    let lines = block(README, "spoe", 0).split_inclusive('\n');
+    let conf: String = lines.filter(|line| !line.contains("timeout processing")).collect();
+    fs::write(directory.path().join("mirror.conf"), conf).unwrap();
+    let shown = README.split("<!-- doctor-output -->").nth(1).unwrap();
+    let shown = shown.trim_start().strip_prefix("```console\n$ spoa-mirror ").unwrap();
+    let (command, rest) = shown.split_once('\n').unwrap();
+    let output = Command::new(PROGRAM)
+        .args(command.split(' '))
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(rest.split("```").next().unwrap(), said, "\n{said}");
+}
+
 #[test]
 fn the_packages_example_is_right() {
     let config = include_str!("../../../../packaging/examples/haproxy.cfg");

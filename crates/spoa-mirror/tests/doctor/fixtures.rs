@@ -170,7 +170,7 @@ impl Fixture {
     fn mended(&self) -> Vec<String> {
         let copy = tempfile::tempdir().unwrap();
         copy_files(&self.directory, copy.path());
-        self.doctor(copy.path(), &["--fix", "--in-place"]);
+        self.doctor(copy.path(), &["--fix", "--in-place", "--hints"]);
         let good = self.directory.with_file_name(self.name.replacen("bad", "good", 1));
         let good = if good.is_dir() { good } else { self.directory.with_file_name("good") };
         let mut failures = self.loads(copy.path(), &versions(&good, true));

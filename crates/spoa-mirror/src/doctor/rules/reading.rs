@@ -117,10 +117,8 @@ fn filters(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
 fn spoe_files(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
     let mut told = BTreeSet::new();
     for filter in setup.mirrors().filter(|filter| filter.file.is_none()) {
-        let Some(config) = filter.config else {
-            findings.push(without_file(filter));
-            continue;
-        };
+        // One that names none is of another topic.
+        let Some(config) = filter.config else { continue };
         let unread = setup.files.unread.iter().find(|unread| unread.named == config.text);
         if let Some(unread) = unread
             && told.insert(&unread.named)
@@ -128,15 +126,6 @@ fn spoe_files(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
             findings.push(unreadable(filter, unread));
         }
     }
-}
-
-fn without_file(filter: &Filter<'_>) -> Finding {
-    let statement = format!("{} config mirror.conf", filter.at.statement());
-    Finding::new(&SPOE_FILE_UNREADABLE, Severity::Error, "the SPOE filter names no file")
-        .at(filter.at.place())
-        .consequence("HAProxy does not start")
-        .mend("name the SPOE file; `spoa-mirror init` writes one")
-        .edit(filter.at.replaced(&statement))
 }
 
 fn unreadable(filter: &Filter<'_>, unread: &Unread) -> Finding {
