@@ -21,6 +21,7 @@ const SILENT: &[&str] = &[
     "event-never-happens/bad-backend",
     "group-empty/bad",
     "group-never-sent/bad",
+    "group-never-sent/bad-tcp",
     "backend-without-server/bad",
 ];
 

@@ -151,6 +151,15 @@ pub(crate) const KEYWORDS: &[Keyword] = &[
         example: "tune.bufsize.large 65536|http-request wait-for-body time 1s use-large-buffer",
         source: MANUAL,
     },
+    Keyword {
+        stands: Stands::Global,
+        words: &["tune.bufsize.small"],
+        heeded: since(3, 1),
+        otherwise: Otherwise::Refuses,
+        instead: "remove it; SPOE has no use for small buffers",
+        example: "tune.bufsize.small 1024",
+        source: MANUAL,
+    },
     // Waiting for bodies.
     Keyword {
         stands: Stands::Proxy,

@@ -141,7 +141,7 @@ fn never_happens(
 
 /// Whether connections of a proxy are certainly never HTTP: neither its own mode nor that of a backend that they
 /// may go to says so.
-fn never_http(setup: &Setup<'_>, proxy: &Proxy<'_>) -> bool {
+pub(super) fn never_http(setup: &Setup<'_>, proxy: &Proxy<'_>) -> bool {
     let is_tcp = |proxy: &Proxy<'_>| {
         let (mode, value) = proxy.mode();
         mode == b"tcp" && value.is_none_or(|value| is_certain(value.word))

@@ -2,6 +2,7 @@
 
 use haproxy_config::Word;
 
+use super::events::never_http;
 use super::{REFUSED, Wired, id, is_certain, list, meant};
 use crate::doctor::finding::{Code, Finding, Severity, code};
 use crate::doctor::setup::proxy::ProxyKind;
@@ -13,6 +14,7 @@ pub(super) static GROUP_EMPTY: Code = code!("group-empty");
 pub(super) static GROUP_NEVER_SENT: Code = code!("group-never-sent");
 pub(super) static GROUP_WRONG_ENGINE: Code = code!("group-wrong-engine");
 pub(super) static GROUP_FROM_OTHER_PROXY: Code = code!("group-from-other-proxy");
+pub(super) static GROUP_FROM_WRONG_RULES: Code = code!("group-from-wrong-rules");
 
 /// Groups that the agent lists, or should.
 pub(super) fn listed(wired: &Wired<'_, '_>, findings: &mut Vec<Finding>) {
@@ -25,8 +27,16 @@ pub(super) fn listed(wired: &Wired<'_, '_>, findings: &mut Vec<Finding>) {
             None => findings.push(undefined(wired.spoe, at, word, "the agent lists")),
             Some(group) if group.messages().is_empty() => findings.push(empty(group)),
             Some(group) => {
-                if !rules.iter().any(|rule| rule.may_send(wired.filter, &word.text)) {
-                    findings.push(never_sent(wired, group));
+                let mut sending =
+                    rules.iter().filter(|rule| rule.may_send(wired.filter, &word.text));
+                match sending.next() {
+                    None => findings.push(never_sent(wired, group)),
+                    Some(rule) => {
+                        let all_of_http = rule.is_of_http() && sending.all(Rule::is_of_http);
+                        if all_of_http && never_http(wired.setup, wired.proxy) {
+                            findings.push(never_evaluated(wired, group, rule));
+                        }
+                    }
                 }
             }
         }
@@ -59,7 +69,11 @@ pub(super) fn sent(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
         }
         let of_engine: Vec<&Filter<'_>> =
             setup.filters.iter().filter(|filter| rule.is_for(filter)).collect();
-        if let Some(filter) = of_engine.iter().find(|filter| filter.proxy == rule.proxy) {
+        if let Some(right) = rule.should_be() {
+            if of_engine.iter().any(|filter| filter.mirrors) {
+                findings.push(from_wrong_rules(&rule, right));
+            }
+        } else if let Some(filter) = of_engine.iter().find(|filter| filter.proxy == rule.proxy) {
             let spoe = filter.spoe.as_ref().filter(|_| filter.mirrors);
             let Some(spoe) = spoe else { continue };
             if spoe.group(&group.text).is_none() {
@@ -83,6 +97,20 @@ struct Rule<'a> {
 }
 
 impl Rule<'_> {
+    /// Whether HAProxy leaves it out of a proxy in `mode tcp`.
+    fn is_of_http(&self) -> bool {
+        self.at.text(0).starts_with(b"http-")
+    }
+
+    /// The kind of rules that it should be of, if it is of one that cannot send groups.
+    fn should_be(&self) -> Option<&'static str> {
+        match (self.at.text(0), self.at.text(1)) {
+            (b"http-after-response", _) => Some("http-response"),
+            (b"tcp-request", b"connection" | b"session") => Some("tcp-request content"),
+            _ => None,
+        }
+    }
+
     /// Whether it names this filter's engine.
     fn is_for(&self, filter: &Filter<'_>) -> bool {
         self.engine.is_some_and(|engine| Some(engine.text.as_slice()) == id(filter))
@@ -236,6 +264,47 @@ fn never_sent(wired: &Wired<'_, '_>, group: &Group<'_>) -> Finding {
     })
     .mend(format!("send it from `{}`: `{rule}`", wired.proxy.name()))
     .edit(last.followed_by(&last.indentation(), &[&rule]))
+}
+
+/// The rules that send the group are there, and HAProxy leaves them out.
+fn never_evaluated(wired: &Wired<'_, '_>, group: &Group<'_>, rule: &Rule<'_>) -> Finding {
+    let (name, proxy) = (group.lines.name(), wired.proxy.name());
+    let kind = String::from_utf8_lossy(rule.at.text(0)).into_owned();
+    let finding = Finding::new(
+        &GROUP_NEVER_SENT,
+        Severity::Error,
+        format!(
+            "`{kind}` rules of `{proxy}` are never evaluated, and one is to send the group `{name}`"
+        ),
+    )
+    .at(rule.at.place());
+    match wired.proxy.mode().1 {
+        Some(value) => finding.and_at(value.place(), "the mode"),
+        None => finding.and_at(wired.proxy.lines.header.place(), "the default is `mode tcp`"),
+    }
+    .consequence("HAProxy starts with a warning, and the group's messages are not sent")
+    .mend("if it is HTTP, write `mode http` there and in its backends; other traffic cannot be mirrored")
+}
+
+fn from_wrong_rules(rule: &Rule<'_>, right: &str) -> Finding {
+    let kind = match rule.at.text(0) {
+        b"tcp-request" => format!("tcp-request {}", String::from_utf8_lossy(rule.at.text(1))),
+        other => String::from_utf8_lossy(other).into_owned(),
+    };
+    let skip = if kind.contains(' ') { 2 } else { 1 };
+    let rest: Vec<_> = rule.at.words_from(skip).map(|word| rule.at.shown(word)).collect();
+    let statement = format!("{right} {}", rest.join(" "));
+    Finding::new(
+        &GROUP_FROM_WRONG_RULES,
+        Severity::Error,
+        format!("`{kind}` rules cannot send groups"),
+    )
+    .at(rule.at.place())
+    .consequence(format!(
+        "{REFUSED}. `http-request`, `http-response`, `tcp-request content` and `tcp-response content` can"
+    ))
+    .mend(format!("write `{right}`"))
+    .edit(rule.at.replaced(&statement))
 }
 
 fn from_other_proxy(

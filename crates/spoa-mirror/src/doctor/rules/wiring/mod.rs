@@ -35,6 +35,7 @@ pub(super) const TOPIC: Topic = Topic {
         &groups::GROUP_NEVER_SENT,
         &groups::GROUP_WRONG_ENGINE,
         &groups::GROUP_FROM_OTHER_PROXY,
+        &groups::GROUP_FROM_WRONG_RULES,
         &backend::USE_BACKEND_MISSING,
         &backend::USE_BACKEND_UNKNOWN,
         &backend::BACKEND_MODE,
