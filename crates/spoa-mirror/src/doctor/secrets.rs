@@ -52,8 +52,8 @@ const KEYED: &[&str] = &["hmac(", "jwt_verify(", "aes_gcm_", "aes_cbc_"];
 
 /// A line as it can be shown.
 #[derive(Debug)]
-pub(crate) struct Covered {
-    pub(crate) text: String,
+pub(super) struct Covered {
+    pub(super) text: String,
     /// For each byte of the line, and its end, where that is in the text.
     at: Vec<usize>,
     /// Whether something is covered.
@@ -69,7 +69,7 @@ impl Covered {
 }
 
 /// The line without its end, its secrets covered, with nothing that a terminal would obey.
-pub(crate) fn covered(line: &[u8]) -> Covered {
+pub(super) fn covered(line: &[u8]) -> Covered {
     let line = line.trim_ascii_end();
     let spans = spans(line);
     let mut shown = Covered {

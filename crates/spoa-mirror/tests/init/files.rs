@@ -164,3 +164,16 @@ fn the_drop_in_has_lines_that_the_packages_unit_lacks() {
     assert!(keys.iter().all(|key| !unit.contains(&format!("\n{key}="))));
     assert!(Path::new(&written.path("systemd")).is_dir());
 }
+
+/// A name that nobody knows: HAProxy would not start with such a server if it were not told otherwise.
+#[test]
+fn an_agent_whose_name_is_not_known_keeps_no_haproxy_from_starting() {
+    let agents = ["--agent", "127.0.0.1:12345", "--agent", "nobody.invalid:12345"];
+    let arguments = [&["--target", "http://staging"][..], &agents].concat();
+    let written = Written::new(Way::Patched, &operators("127.0.0.1:1"), "any", &arguments);
+    for version in Version::ALL {
+        let said = written.builder(version).check();
+        assert!(said.as_ref().is_ok_and(|said| said.contains("disabling server")), "{said:?}");
+    }
+    written.assert_healthy("any");
+}

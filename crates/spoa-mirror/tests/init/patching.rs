@@ -167,11 +167,12 @@ fn files_of_every_shape_are_patched() {
     let frontend = "frontend www\n    bind :1\n    default_backend app";
     let usual = format!("global\n    maxconn 100\n\n{DEFAULTS}\n{BACKEND}\n{frontend}\n");
     for text in [
-        // Other line ends, other indentation, nothing between sections.
+        // Other line ends, other indentation, nothing between sections, the first line in the way.
         usual.replace('\n', "\r\n"),
         usual.replace("    ", "\t"),
         usual.replace("    ", "  "),
         usual.replace("\n\n", "\n"),
+        usual.split_once("\n\n").unwrap().1.to_owned(),
         // No defaults, no global, a listen section.
         format!(
             "{frontend}\n    mode http\n    timeout client 1s\n\n{BACKEND}    mode http\n    timeout connect \
@@ -187,6 +188,17 @@ fn files_of_every_shape_are_patched() {
             assert!(!text.contains("\r\n") || ends("\r\n") == ends("\n"));
         }
     }
+}
+
+#[test]
+fn secrets_beside_a_change_are_not_shown() {
+    let secret = "    http-request set-header authorization \"Bearer hunter2\"\n";
+    let text = format!(
+        "{DEFAULTS}\nfrontend www\n    bind :1\n{secret}    default_backend app\n\n{BACKEND}"
+    );
+    let patched = Patched::of(&text, &[]);
+    assert!(!patched.diff.contains("hunter2"), "{}", patched.diff);
+    assert!(patched.diff.contains("+    filter spoe"), "{}", patched.diff);
 }
 
 #[test]

@@ -41,13 +41,23 @@ pub(crate) struct Patched {
 
 /// Applies the edits of findings. Where two want to replace the same line, the first one does.
 pub(crate) fn patch(files: &Files, findings: &[Finding]) -> Patch {
+    applied(files, findings.iter().map(|finding| finding.mend.edits.as_slice()))
+}
+
+/// Applies edits that are made for no finding: all of them, or none.
+pub(crate) fn edited(files: &Files, edits: &[Edit]) -> Patch {
+    applied(files, std::iter::once(edits))
+}
+
+/// Applies edits that belong together, some after others.
+fn applied<'e>(files: &Files, together: impl Iterator<Item = &'e [Edit]>) -> Patch {
     let mut plans: Vec<Plan<'_>> =
         files.files.iter().map(|file| Plan::new(&file.document)).collect();
     let mut left = Vec::new();
-    for (index, finding) in findings.iter().enumerate() {
+    for (index, edits) in together.enumerate() {
         // Tried on copies of the lines that it changes, which count if all its edits can be made.
         let mut tried: Vec<(usize, usize, LineChange)> = Vec::new();
-        let all = finding.mend.edits.iter().all(|edit| {
+        let all = edits.iter().all(|edit| {
             let Some(plan) = plans.get(edit.file) else { return false };
             let known =
                 tried.iter_mut().find(|(file, line, _)| (*file, *line) == (edit.file, edit.line));

@@ -1,7 +1,6 @@
 //! Puts HAProxy's part into a haproxy.cfg that is there. All other bytes stay as they are.
 
 mod place;
-mod splice;
 
 use std::path::Path;
 
@@ -9,11 +8,11 @@ use haproxy_config::{Document, Section};
 
 use super::files;
 use super::plan::{Plan, ROOM};
-use crate::doctor::reading;
+use crate::doctor::finding::{Change, Edit};
 use crate::doctor::setup::proxy::ProxyKind;
-use crate::doctor::setup::{Lines, Proxy, Setup};
+use crate::doctor::setup::{Lines, Proxy, Setup, Value};
+use crate::doctor::{patch, reading};
 use place::Places;
-use splice::Splice;
 
 /// HAProxy's file, anew.
 pub(super) struct Patched {
@@ -42,11 +41,13 @@ pub(super) fn patched(path: &Path, frontend: Option<&str>, plan: &Plan) -> Resul
     }
     not_there_yet(&setup).map_err(|why| format!("{shown}: {why}"))?;
     let proxy = chosen(&setup, frontend).map_err(|why| format!("{shown}: {why}"))?;
-    let splices = splices(&setup, document, proxy, plan);
-    let lines: Vec<&[u8]> = document.lines().map(|line| line.raw.as_slice()).collect();
+    let patch = patch::edited(&files, &edits(&setup, document, proxy, plan));
+    let Some(new) = patch.files.first().filter(|_| patch.left.is_empty()) else {
+        return Err(format!("{shown}: it has bytes in the way that are no UTF-8"));
+    };
     Ok(Patched {
-        text: splice::applied(&lines, &splices),
-        diff: splice::unified(&lines, &splices, &path.to_string_lossy()),
+        text: new.new.clone(),
+        diff: String::from_utf8_lossy(&patch.diff()).into_owned(),
         frontend: proxy.name().into_owned(),
         socket: socket(&setup),
     })
@@ -111,53 +112,55 @@ fn listed(proxies: &[&Proxy<'_>]) -> String {
 }
 
 /// All that changes.
-fn splices(setup: &Setup<'_>, document: &Document, proxy: &Proxy<'_>, plan: &Plan) -> Vec<Splice> {
+fn edits(setup: &Setup<'_>, document: &Document, proxy: &Proxy<'_>, plan: &Plan) -> Vec<Edit> {
     let places = Places::of(document);
     let indentation = proxy.lines.indentation();
-    let end = line_end(document);
-    let lines = |text: &str| -> Vec<Vec<u8>> {
+    let insertion = |at: usize, text: &str| {
         let indented = |line: &str| match line.strip_prefix("    ") {
-            Some(rest) => format!("{indentation}{rest}{end}").into_bytes(),
-            None => format!("{line}{end}").into_bytes(),
+            Some(rest) => format!("{indentation}{rest}"),
+            None => line.to_owned(),
         };
-        text.lines().map(indented).collect()
+        inserted(document, at, text.lines().map(indented).collect())
     };
     // As it is written: of a larger buffer HAProxy keeps all of that free.
     let maxrewrite = setup.global(&["tune.maxrewrite"]).and_then(|value| value.size()).unwrap_or(0);
     let room = ROOM.max(maxrewrite.min(1 << 20) + 4096);
     let global = files::global(plan, room);
-    let mut splices = Vec::new();
-    let mut backend = files::backend(plan);
+    let mut backend = format!("{}\n", files::backend(plan));
+    let mut edits = Vec::new();
     let sizes = setup.global.iter().filter(|at| at.begins(&["tune.bufsize"]));
-    let sizes: Vec<_> = sizes.collect();
+    let sizes: Vec<_> = sizes.filter_map(|at| Some(Value { at: *at, word: at.word(1)? })).collect();
     let last_global = document.sections.iter().rfind(|section| section.keyword() == b"global");
     if !sizes.is_empty() {
         // One that is large enough, or larger, stays.
         let needed = plan.bufsize(room);
-        for at in sizes {
-            let Some(word) = at.word(1) else { continue };
-            if crate::doctor::setup::lines::size(&word.text).is_none_or(|size| size < needed) {
-                splices.push(Splice::word(at.line, word, &needed.to_string()));
-            }
-        }
+        let small = sizes.iter().filter(|value| value.size().is_none_or(|size| size < needed));
+        edits.extend(small.map(|value| value.replaced(&needed.to_string())));
     } else if let Some(section) = last_global {
-        splices.push(Splice::insertion(places.end(section), lines(&global)));
+        edits.push(insertion(places.end(section), &global));
     } else {
         backend = format!("global\n{global}\n{backend}");
     }
     let at = places.before_defaults(document);
-    let mut inserted = lines(&backend);
-    inserted.push(end.as_bytes().to_vec());
     if places.follows_text(at) {
-        inserted.insert(0, end.as_bytes().to_vec());
+        backend.insert(0, '\n');
     }
-    splices.push(Splice::insertion(at, inserted));
+    edits.push(insertion(at, &backend));
     if let Some(section) = section(document, &proxy.lines) {
         let text = files::frontend(plan, &filters(&proxy.lines));
-        splices.push(Splice::insertion(places.before_choice(section), lines(&text)));
+        edits.push(insertion(places.before_choice(section), &text));
     }
-    splices.sort_by_key(|splice| splice.at);
-    splices
+    edits
+}
+
+/// Lines before the line of an index.
+fn inserted(document: &Document, at: usize, mut lines: Vec<String>) -> Edit {
+    let Some(first) = document.lines().next().filter(|_| at == 0) else {
+        return Edit { file: 0, line: at, change: Change::Append(lines) };
+    };
+    let raw = String::from_utf8_lossy(&first.raw);
+    lines.push(raw.trim_end_matches(['\r', '\n']).to_owned());
+    Edit { file: 0, line: 1, change: Change::Replace(lines) }
 }
 
 fn section<'a>(document: &'a Document, lines: &Lines<'_>) -> Option<&'a Section> {
@@ -200,11 +203,4 @@ fn socket(setup: &Setup<'_>) -> Option<String> {
     // What a variable stands for may be secret.
     let is_known = admin.word(2).is_some_and(|word| word.references.is_empty());
     (is_known && path.starts_with('/')).then(|| path.to_owned())
-}
-
-fn line_end(document: &Document) -> &'static str {
-    match document.lines().next().is_some_and(|line| line.raw.ends_with(b"\r\n")) {
-        true => "\r\n",
-        false => "\n",
-    }
 }
