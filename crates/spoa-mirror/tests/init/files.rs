@@ -151,6 +151,23 @@ fn urls_stand_in_the_agents_configuration_as_they_were_given() {
     assert_eq!(found, meant);
 }
 
+/// What stands in comments for those who need it can be used as it stands.
+#[test]
+fn settings_in_comments_are_right() {
+    let arguments = ["--target", "http://x", "--compare"];
+    let written = Written::new(Way::Pasted, &operators("127.0.0.1:1"), "any", &arguments);
+    let text = written.text("spoa-mirror.toml");
+    let uncommented: Vec<_> = text
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+        .collect();
+    let settings = |lines: &[&str]| lines.iter().filter(|line| line.contains(" = ")).count();
+    assert_eq!(settings(&uncommented), 12, "{uncommented:#?}");
+    fs::write(written.path("all.toml"), uncommented.join("\n")).unwrap();
+    let checked = run(&["check", "--config", written.path("all.toml").to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
 /// What stands in the drop-in is what systemd knows.
 #[test]
 fn the_drop_in_has_lines_that_the_packages_unit_lacks() {
