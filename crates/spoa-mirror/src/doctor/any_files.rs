@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::assumed::Assumed;
 use super::finding::{Finding, Place};
+use super::live::Seen;
 use super::patch::patch;
 use super::rules;
 use super::setup::{File, Files, Kind, Setup};
@@ -91,6 +92,8 @@ enum Becomes {
     Nothing,
     Twice,
     AWord(&'static str),
+    /// A byte in it, which may be a part of a character.
+    WithAByte(u8, prop::sample::Index),
     TheLineBefore,
     Cut,
 }
@@ -117,7 +120,9 @@ proptest! {
         for finding in &findings {
             check(&files, finding);
         }
-        let answer = Answer { files: &files, assumed: &assumed, findings: &findings, setup: &setup };
+        let seen = Seen::default();
+        let answer =
+            Answer { files: &files, assumed: &assumed, findings: &findings, setup: &setup, seen: &seen };
         prop_assert!(!answer.text(false).is_empty() && answer.json().is_object());
         let patch = patch(&files, &findings);
         for file in &patch.files {
@@ -132,6 +137,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         Just(Becomes::Nothing),
         Just(Becomes::Twice),
         prop::sample::select(WORDS).prop_map(Becomes::AWord),
+        (any::<u8>(), any::<prop::sample::Index>())
+            .prop_map(|(byte, at)| Becomes::WithAByte(byte, at)),
         Just(Becomes::TheLineBefore),
         Just(Becomes::Cut),
     ];
@@ -139,7 +146,7 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 }
 
 fn mutate(
-    lines: &mut Vec<String>,
+    lines: &mut Vec<Vec<u8>>,
     line: prop::sample::Index,
     word: prop::sample::Index,
     becomes: &Becomes,
@@ -148,18 +155,23 @@ fn mutate(
         return;
     }
     let at = line.index(lines.len());
-    let mut words: Vec<&str> = lines[at].split(' ').collect();
+    let mut words: Vec<Vec<u8>> =
+        lines[at].split(|&byte| byte == b' ').map(<[u8]>::to_vec).collect();
     let nth = word.index(words.len());
     match becomes {
         Becomes::Nothing => {
             words.remove(nth);
         }
-        Becomes::Twice => words.insert(nth, words[nth]),
-        Becomes::AWord(word) => words[nth] = word,
+        Becomes::Twice => words.insert(nth, words[nth].clone()),
+        Becomes::AWord(word) => words[nth] = word.as_bytes().to_vec(),
+        Becomes::WithAByte(byte, at) => {
+            let length = words[nth].len();
+            words[nth].insert(at.index(length + 1), *byte);
+        }
         Becomes::TheLineBefore => return lines.swap(at, at.saturating_sub(1)),
         Becomes::Cut => return lines.truncate(at),
     }
-    lines[at] = words.join(" ");
+    lines[at] = words.join(&b' ');
 }
 
 /// Every place is in a file, and every change is one of a line.
@@ -178,11 +190,11 @@ fn check(files: &Files, finding: &Finding) {
     assert!(!finding.message.is_empty() && !finding.message.ends_with('.'), "{finding:?}");
 }
 
-fn files(haproxy: &[String], spoe: &[String]) -> Files {
-    let file = |path: &str, kind, lines: &[String]| {
+fn files(haproxy: &[Vec<u8>], spoe: &[Vec<u8>]) -> Files {
+    let file = |path: &str, kind, lines: &[Vec<u8>]| {
         let syntax = if kind == Kind::Haproxy { Syntax::Haproxy } else { Syntax::Spoe };
-        let text = lines.join("\n") + "\n";
-        let document = parse(text.as_bytes(), syntax, &Surroundings::default()).unwrap();
+        let text = [lines.join(&b'\n'), b"\n".to_vec()].concat();
+        let document = parse(&text, syntax, &Surroundings::default()).unwrap();
         File { path: PathBuf::from(path), kind, document }
     };
     let haproxy = file("haproxy.cfg", Kind::Haproxy, haproxy);
@@ -192,8 +204,8 @@ fn files(haproxy: &[String], spoe: &[String]) -> Files {
 }
 
 /// The lines of all fixtures' files.
-fn seeds() -> &'static [[Vec<String>; 2]] {
-    static SEEDS: std::sync::OnceLock<Vec<[Vec<String>; 2]>> = std::sync::OnceLock::new();
+fn seeds() -> &'static [[Vec<Vec<u8>>; 2]] {
+    static SEEDS: std::sync::OnceLock<Vec<[Vec<Vec<u8>>; 2]>> = std::sync::OnceLock::new();
     SEEDS.get_or_init(|| {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/fixtures");
         let mut seeds = Vec::new();
@@ -202,7 +214,8 @@ fn seeds() -> &'static [[Vec<String>; 2]] {
                 let directory = fixture.unwrap().path();
                 let read = |name| fs::read_to_string(directory.join(name)).ok();
                 if let (Some(haproxy), Some(spoe)) = (read("haproxy.cfg"), read("mirror.conf")) {
-                    let lines = |text: &str| text.lines().map(str::to_owned).collect();
+                    let lines =
+                        |text: &str| text.lines().map(|line| line.as_bytes().to_vec()).collect();
                     seeds.push([lines(&haproxy), lines(&spoe)]);
                 }
             }
