@@ -54,6 +54,7 @@ fn checked(guide: Guide) -> Guide {
         .agents_line("retries 0")
         .server_options("check inter 100ms fall 1 rise 1")
         .global("stats socket {dir}/user.sock mode 600 level user")
+        .global("stats socket ipv4@127.0.0.1:{port:runtime} level user")
 }
 
 fn wait_status(haproxy: &Haproxy, status: &str) {
@@ -68,6 +69,8 @@ fn a_running_haproxy_tells_its_version_and_its_agents(version: Version) {
     let stage = Stage::start(version, checked);
     wait_status(&stage.haproxy, "L7OK");
     stage.get("/");
+    let told = doctor(&["--socket", &stage.haproxy.address("runtime").to_string()]);
+    assert_eq!((told.codes(), told.code), (vec![], 0), "{}", told.json);
     let told = ask(&stage.haproxy.directory().join("user.sock"));
     assert_eq!((told.codes(), told.code), (vec![], 0), "{}", told.json);
     let haproxy = &told.json["live"]["haproxy"];
@@ -99,9 +102,15 @@ fn a_dead_a_disabled_and_an_unchecked_agent_are_told(version: Version) {
         told.message()
     );
 
-    let stage = Stage::start(version, |guide| guide);
-    let told = ask(&stage.haproxy.directory().join("runtime.sock"));
+    let mut stage = Stage::start(version, |guide| guide.processing("100ms"));
+    let socket = stage.haproxy.directory().join("runtime.sock");
+    let told = ask(&socket);
     assert_eq!((told.codes(), told.code), (vec!["server-unchecked"], 1), "{}", told.json);
+    stage.mirror.finish();
+    stage.get("/");
+    wait::holds(wait::LIMIT, "HAProxy counts that it tried in vain", || {
+        ask(&socket).codes() == ["server-unchecked", "server-errors"]
+    });
 }
 
 /// Also: its version is the one for the rules, which know that this mode is none of 3.0.
@@ -211,7 +220,11 @@ fn the_frame_size_offered_is_that_of_the_files() {
     let mirror = Mirror::start(&["-m", "32k", "-u", &shadow.url()]);
     let directory = tempfile::tempdir().unwrap();
     let guide = checked(Guide::new(mirror.address).agent(mirror.address)).bufsize(65536);
-    let text = guide.haproxy_cfg().replace("{port:http}", "8080").replace("{dir}", "/tmp");
+    let text = guide
+        .haproxy_cfg()
+        .replace("{port:http}", "8080")
+        .replace("{port:runtime}", "8082")
+        .replace("{dir}", "/tmp");
     std::fs::write(directory.path().join("haproxy.cfg"), text).unwrap();
     std::fs::write(directory.path().join("mirror.conf"), guide.processing("20ms").mirror_conf())
         .unwrap();

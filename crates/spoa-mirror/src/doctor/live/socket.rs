@@ -72,8 +72,35 @@ pub(crate) struct ServerState {
     pub(crate) retries: u64,
 }
 
-/// A line of `show stat`, by column.
-type Row = HashMap<String, String>;
+/// A line of `show stat`: the columns that are looked at.
+type Row = HashMap<&'static str, String>;
+
+/// Those of some hundred columns that are looked at. Of the others nothing is kept.
+const COLUMNS: &[&str] = &[
+    "pxname",
+    "svname",
+    "type",
+    "mode",
+    "status",
+    "check_status",
+    "check_duration",
+    "last_chk",
+    "lastchg",
+    "scur",
+    "smax",
+    "stot",
+    "qcur",
+    "qmax",
+    "econ",
+    "eresp",
+    "wretr",
+];
+
+/// Of a longer cell only the beginning is kept, in bytes: a name of HAProxy's may have this many.
+const MAX_CELL: usize = 256;
+
+/// More servers than this are not looked at.
+const MAX_ROWS: usize = 100_000;
 
 /// Asks a running HAProxy for its version and the state of all servers.
 ///
@@ -336,33 +363,46 @@ fn rows(csv: &str) -> Vec<Row> {
     let Some(header) = lines.next().and_then(|line| line.strip_prefix("# ")) else {
         return Vec::new();
     };
-    let names = cells(header);
-    lines.map(|line| names.iter().cloned().zip(cells(line)).collect()).collect()
+    let names: Vec<String> = cells(header).collect();
+    let position =
+        |column: &&'static str| Some((names.iter().position(|name| name == column)?, *column));
+    let wanted: HashMap<usize, &'static str> = COLUMNS.iter().filter_map(position).collect();
+    let row = |line| {
+        let cells = cells(line).enumerate();
+        cells.filter_map(|(index, cell)| Some((*wanted.get(&index)?, cell))).collect()
+    };
+    lines.take(MAX_ROWS).map(row).collect()
 }
 
 /// The cells of a line: HAProxy quotes those with a comma or a quote in them, and doubles the quotes.
-fn cells(line: &str) -> Vec<String> {
-    let mut cells = vec![String::new()];
-    let mut quoted = false;
+fn cells(line: &str) -> impl Iterator<Item = String> {
     let mut characters = line.chars().peekable();
-    while let Some(character) = characters.next() {
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                push(&mut cells, '"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => cells.push(String::new()),
-            other => push(&mut cells, other),
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
         }
-    }
-    cells
-}
-
-fn push(cells: &mut [String], character: char) {
-    if let Some(last) = cells.last_mut() {
-        last.push(character);
-    }
+        let (mut cell, mut quoted) = (String::new(), false);
+        loop {
+            let character = match characters.next() {
+                Some('"') if quoted && characters.peek() == Some(&'"') => characters.next(),
+                Some('"') => {
+                    quoted = !quoted;
+                    continue;
+                }
+                Some(',') if !quoted => return Some(cell),
+                other => other,
+            };
+            match character {
+                Some(character) if cell.len() < MAX_CELL => cell.push(character),
+                Some(_) => {}
+                None => {
+                    ended = true;
+                    return Some(cell);
+                }
+            }
+        }
+    })
 }
 
 /// The backends that have a server on the agent's usual port, out of `show servers state`.
