@@ -1,7 +1,9 @@
-//! What was looked at, for who sees that nothing is wrong: who mirrors what, and what a client can come to wait.
+//! What was looked at, for who sees that nothing is wrong: who mirrors what, what a client can come to wait, and how
+//! large a body may be.
 
 use std::time::Duration;
 
+use super::rules::bodies::largest;
 use super::setup::lines::shown;
 use super::setup::{Filter, Proxy, Setup, Spoe};
 
@@ -24,7 +26,10 @@ fn line(setup: &Setup<'_>, filter: &Filter<'_>) -> Option<String> {
         None => "a client waits for ever, while an agent hangs".to_owned(),
     };
     let messages = messages(spoe);
-    Some(format!("{}: {messages}{engine} to {agents}; {waits}", proxy.name()))
+    let bodies = largest(setup, filter).map_or_else(String::new, |most| {
+        format!("; bodies of up to {most} bytes pass, beside 1 kB of first line and headers")
+    });
+    Some(format!("{}: {messages}{engine} to {agents}; {waits}{bodies}", proxy.name()))
 }
 
 /// Each message with what makes HAProxy send it.
@@ -52,6 +57,10 @@ fn agents(backend: &Proxy<'_>) -> String {
 fn wait(spoe: &Spoe<'_>) -> Option<Duration> {
     let agent = spoe.agent.as_ref()?;
     let once = agent.lines.value(&["timeout", "processing"])?.time()?;
+    // 0 is no limit.
+    if once.is_zero() {
+        return None;
+    }
     if agent.lines.option("continue-on-error").is_none() {
         return Some(once);
     }

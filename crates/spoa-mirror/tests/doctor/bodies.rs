@@ -1,9 +1,14 @@
 //! What the doctor says of bodies, shown with real HAProxy.
 
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
 use testbed::client::http1::{Client, Response};
 use testbed::haproxy::Version;
 use testbed::wait;
 
+use super::command::PROGRAM;
 use super::running::on_each_haproxy;
 use super::staged::{Scene, Staged};
 
@@ -89,18 +94,36 @@ fn large_head(path: &str, length: usize) -> String {
     known.replace("\r\n\r\n", &format!("\r\nX-Filler: {filler}\r\n\r\n"))
 }
 
+/// A POST with such a head.
+fn post_large_head(scene: &Scene, path: &str, length: usize) -> u16 {
+    scene.send(&[large_head(path, length).as_bytes(), &vec![b'x'; length]].concat())
+}
+
+/// What the doctor says of a fixture, and the number in it behind these words.
+fn told(fixture: &str, before: &str) -> usize {
+    let directory =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/fixtures").join(fixture);
+    let mut doctor = Command::new(PROGRAM);
+    doctor.args(["doctor", "--haproxy", "haproxy.cfg", "--json"]).current_dir(&directory);
+    doctor.args(["--haproxy-version", "3.4"]);
+    let output = doctor.output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let why = report["findings"][0]["consequence"].as_str().unwrap();
+    let (_, behind) = why.split_once(before).unwrap_or_else(|| panic!("{before:?} in {why:?}"));
+    behind.split(' ').next().unwrap().parse().unwrap()
+}
+
 fn the_largest_body_that_is_told_passes_and_a_larger_one_does_not(version: Version) {
-    for (size, told) in [(16384, 14336), (65536, 63488)] {
+    let default = told("body-larger-than-buffer/bad", "the largest body that passes has ");
+    assert_eq!(default, 14_336);
+    for (size, told) in [(16384, default), (65536, 65536 - 16384 + default)] {
         let setting = format!("    tune.bufsize {size}\n");
         let mut scene = Staged::new(version, "body-larger-than-buffer/bad")
             .change("    maxconn 1000\n", &setting)
             .change(",bytes(0,20000) arg_body_size=req.body_size", "")
             .start();
-        let send = |path: &str, length: usize| {
-            let body = vec![b'x'; length];
-            scene.send(&[large_head(path, length).as_bytes(), &body].concat())
-        };
-        assert_eq!((send("/told", told), send("/larger", told + HEAD)), (200, 200));
+        assert_eq!(post_large_head(&scene, "/told", told), 200);
+        assert_eq!(post_large_head(&scene, "/larger", told + HEAD), 200);
         assert_eq!(copied(&mut scene, &["/told", "/larger"]), [Some(told), None], "{size}");
     }
     // The cap does not help; the buffer that the doctor asks for does.
@@ -114,16 +137,17 @@ fn the_largest_body_that_is_told_passes_and_a_larger_one_does_not(version: Versi
 
 #[test]
 fn a_large_buffer_makes_no_larger_frame() {
-    let lengths = [("/15000", 15_000), ("/20000", 20_000), ("/60000", 60_000)];
+    let told = told("large-buffers-no-help/bad", "with a body of more than ");
+    let lengths = [("/told", told), ("/20000", 20_000), ("/60000", 60_000)];
     let paths: Vec<_> = lengths.iter().map(|(path, _)| *path).collect();
     for (fixture, expected, received) in [
-        ("bad", [Some(15_000), None, None], 1),
-        ("good", [Some(15_000), Some(20_000), Some(60_000)], 3),
+        ("bad", [Some(told), None, None], 1),
+        ("good", [Some(told), Some(20_000), Some(60_000)], 3),
     ] {
         let fixture = format!("large-buffers-no-help/{fixture}");
         let mut scene = Staged::new(Version::V3_4, &fixture).start();
         for (path, length) in lengths {
-            assert_eq!(post(&scene, path, length), 200, "{fixture}");
+            assert_eq!(post_large_head(&scene, path, length), 200, "{fixture}");
         }
         let (target, _) = scene.finish();
         // The agent hears nothing of what is missing.
@@ -137,24 +161,30 @@ fn a_message_that_is_larger_than_its_frame(version: Version) {
     let fragments = matches!(version, Version::V2_6 | Version::V3_0);
     let whole = |there: bool, length: usize| there.then_some(length);
     let paths = ["/small", "/large"];
-    for (fixture, large) in [
-        ("frame-size-clipped/bad", fragments),
-        ("fragments-off/bad-small-frame", false),
-        ("frame-size-clipped/good", true),
-    ] {
+    let told = told("frame-size-clipped/bad", "the largest body that passes has ");
+    assert_eq!(told, 7136);
+    let mut scene = Staged::new(version, "frame-size-clipped/bad").start();
+    assert_eq!(post_large_head(&scene, "/small", told), 200);
+    assert_eq!(post_large_head(&scene, "/large", told + HEAD), 200);
+    assert_eq!(copied(&mut scene, &paths), [Some(told), whole(fragments, told + HEAD)]);
+    for (fixture, large) in
+        [("fragments-off/bad-small-frame", false), ("frame-size-clipped/good", true)]
+    {
         let mut scene = Staged::new(version, fixture).start();
         assert_eq!((post(&scene, "/small", 7000), post(&scene, "/large", 10_000)), (200, 200));
         let expected = [Some(7000), whole(large, 10_000)];
         assert_eq!(copied(&mut scene, &paths), expected, "{fixture}");
     }
-    // Two bodies in one: the same one twice.
+    // Two bodies in one: the same one twice, with one head. The frame of 16380 bytes has room for them.
+    let told = (16_380 - 32 - HEAD) / 2;
     for (off, large) in [("", fragments), ("    no option send-frag-payload\n", false)] {
         let mut scene = Staged::new(version, "frame-size-clipped/good")
             .change("arg_body=req.body", "again=req.body arg_body=req.body")
             .change("    timeout hello", &format!("{off}    timeout hello"))
             .start();
-        assert_eq!((post(&scene, "/small", 8000), post(&scene, "/large", 15_000)), (200, 200));
-        assert_eq!(copied(&mut scene, &paths), [Some(8000), whole(large, 15_000)], "{off}");
+        assert_eq!(post_large_head(&scene, "/small", told), 200);
+        assert_eq!(post_large_head(&scene, "/large", told + HEAD), 200);
+        assert_eq!(copied(&mut scene, &paths), [Some(told), whole(large, told + HEAD)], "{off}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod answers;
 mod arguments;
-mod bodies;
+pub(super) mod bodies;
 #[cfg(test)]
 mod examined;
 mod health;

@@ -18,6 +18,8 @@ pub(super) fn examine(told: &Told<'_, '_>, bodies: &[Body<'_, '_>], room: Room) 
     let body = bodies.iter().find(|body| !body.of_answer)?;
     let maxrewrite = told.setup.maxrewrite();
     let (most, why) = match body.cap {
+        // Larger ones are not handed over in the first place.
+        Some(cap) if body.admitted.is_some_and(|admitted| admitted <= cap) => return None,
         Some(cap) if cap < room.body() => (cap, format!("`bytes(0,{cap})` cuts")),
         _ if maxrewrite > MAXREWRITE => {
             (room.body(), format!("HAProxy cuts, by `tune.maxrewrite {maxrewrite}`,"))

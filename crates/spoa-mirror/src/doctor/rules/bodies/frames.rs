@@ -40,7 +40,7 @@ pub(super) fn examine(
     room: Room,
 ) -> Option<Finding> {
     let setup = told.setup;
-    let heads = HEAD * heads(told);
+    let heads = heads(told);
     let total = bodies.iter().map(Body::most).sum::<u64>().saturating_add(heads);
     let clipped = room.frame < room.whole_frame;
     // A head and a body that HAProxy's buffer held together fit a frame of the buffer's size.
@@ -167,9 +167,9 @@ fn over(
     }
 }
 
-/// How many heads a message holds: the request's, the answer's.
-fn heads(told: &Told<'_, '_>) -> u64 {
-    u64::from(told.has(Part::Headers)) + u64::from(told.has(Part::AnswerHeaders))
+/// What is allowed for the heads in a message, the request's and the answer's: bytes.
+pub(super) fn heads(told: &Told<'_, '_>) -> u64 {
+    HEAD * (u64::from(told.has(Part::Headers)) + u64::from(told.has(Part::AnswerHeaders)))
 }
 
 /// An argument with its `bytes(0,N)` set, or with one.

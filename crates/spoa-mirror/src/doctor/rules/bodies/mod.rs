@@ -12,7 +12,8 @@ mod waits;
 use super::Topic;
 use super::told::told;
 use crate::doctor::finding::Finding;
-use crate::doctor::setup::Setup;
+use crate::doctor::setup::{Filter, Setup};
+use crate::doctor::versions::FRAGMENTS;
 
 pub(super) const TOPIC: Topic = Topic {
     codes: &[
@@ -51,4 +52,23 @@ fn examine(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
             findings.extend(cut::examine(&told, &bodies, room));
         }
     }
+}
+
+/// The largest request body that all messages of a filter hand over whole, in bytes; `None` where none hands over
+/// any.
+pub(crate) fn largest(setup: &Setup<'_>, filter: &Filter<'_>) -> Option<u64> {
+    let agent = filter.spoe.as_ref()?.agent.as_ref()?;
+    let room = passing::Room::of(setup, agent);
+    let messages = told(setup, filter);
+    let largest = messages.iter().filter_map(|told| {
+        let bodies = passing::bodies(told, room);
+        let body = bodies.iter().find(|body| !body.of_answer)?;
+        let others = bodies.iter().filter(|body| body.of_answer).map(passing::Body::most).sum();
+        let in_frame = room.frame.saturating_sub(frames::heads(told)).saturating_sub(others);
+        // What is larger than a frame comes in fragments.
+        let fragments =
+            FRAGMENTS.holds(setup.version) && agent.lines.no_option("send-frag-payload").is_none();
+        Some(if fragments { body.most() } else { body.most().min(in_frame) })
+    });
+    largest.min()
 }

@@ -181,6 +181,9 @@ fn what_is_cut_where_the_agent_cannot_see_it_needs_its_size() {
     assert!(findings[0].consequence.contains("more than 5000 bytes"));
     let stated = event("", "arg_body=req.body,bytes(0,5000) arg_body_size=req.body_size");
     assert_eq!(codes(&found(&haproxy, &stated)), [""; 0]);
+    let short = event("", "arg_body=req.body,bytes(0,5000)")
+        .replace("http-request\n", "http-request if { req.body_size le 5000 }\n");
+    assert_eq!(codes(&found(&haproxy, &short)), [""; 0]);
     let rewriting = haproxy.replace("    maxconn 100", "    tune.maxrewrite 8000");
     let plain = event("", "arg_body=req.body");
     assert_eq!(codes(&found(&rewriting, &plain)), ["body-size-not-sent"]);

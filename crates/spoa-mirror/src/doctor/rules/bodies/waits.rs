@@ -22,7 +22,8 @@ pub(super) fn examine(told: &Told<'_, '_>, bodies: &[Body<'_, '_>]) -> Option<Fi
         })?,
         None => told.sendings.iter().find_map(|sending| {
             let waited = match (sending.moment, sending.rule) {
-                (Moment::FrontendHttp, _) => has_option(home),
+                // A backend never sees this event, which is found elsewhere.
+                (Moment::FrontendHttp, _) => home.kind == ProxyKind::Backend || has_option(home),
                 (Moment::BackendHttp, _) => before_backend(told.setup),
                 (Moment::RequestRule, Some(rule)) => before_rule(told.setup, home, rule.index),
                 _ => true,
