@@ -51,6 +51,7 @@ fn a_method_in_a_variable(version: Version) {
     for (kind, method, expected) in [
         ("bad", "PATCH", if loses { "OPTIONS" } else { "PATCH" }),
         ("bad", "QUERY", if loses { "OPTIONS" } else { "QUERY" }),
+        ("bad", "PUT", "PUT"),
         ("bad", "DELETE", "DELETE"),
         ("good", "PATCH", "PATCH"),
     ] {

@@ -2,7 +2,7 @@
 
 use crate::doctor::fetches::{self, Available};
 use crate::doctor::finding::{Code, Finding, Severity, code};
-use crate::doctor::rules::told::{Given, Part, Told};
+use crate::doctor::rules::told::{Given, Part, Told, together};
 use crate::doctor::setup::{Moment, Sending};
 
 pub(super) static FETCH_NOT_AT_EVENT: Code = code!("fetch-not-at-event");
@@ -42,7 +42,7 @@ fn not_at_event(told: &Told<'_, '_>, findings: &mut Vec<Finding>) {
     for (given, _) in rest {
         finding = finding.and_at(given.place(), "this cannot be had there either");
     }
-    let mut words = Vec::new();
+    let (mut words, mut saved) = (Vec::new(), Vec::new());
     for (given, (row, _)) in &refused {
         let Some(part) = given.part.filter(|_| row.available == Available::WithRequest) else {
             continue;
@@ -52,18 +52,17 @@ fn not_at_event(told: &Told<'_, '_>, findings: &mut Vec<Finding>) {
         let Some((_, expression)) = argument.split_once('=') else { continue };
         let name = given.name.clone().unwrap_or_default();
         words.push((given.word, format!("{name}={expression}")));
-        for edit in edits {
-            finding = finding.edit(edit);
-        }
+        saved.extend(edits);
     }
     let mendable = words.len() == refused.len()
         && refused.iter().all(|(given, _)| given.at.line.number == first.at.line.number);
     if mendable {
-        finding = finding
+        finding = together(saved)
+            .into_iter()
+            .fold(finding, Finding::edit)
             .mend("save it in a variable while the request is there, and hand the variable over")
             .edit(first.at.rewritten(&words, &[]));
     } else {
-        finding.mend.edits.clear();
         finding = finding.mend(match row.available {
             Available::WithRequest => {
                 "save it in a variable with `http-request set-var`, and hand the variable over"

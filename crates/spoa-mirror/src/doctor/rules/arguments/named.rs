@@ -2,7 +2,7 @@
 
 use crate::doctor::expression::Expression;
 use crate::doctor::finding::{Code, Finding, Severity, code};
-use crate::doctor::rules::told::{Given, Part, Told};
+use crate::doctor::rules::told::{Given, Part, Told, together};
 
 pub(super) static ARGUMENT_MISSING: Code = code!("argument-missing");
 pub(super) static ARGUMENT_UNKNOWN: Code = code!("argument-unknown");
@@ -116,7 +116,7 @@ fn missing_parts(told: &Told<'_, '_>, missing: &[Part]) -> Option<Finding> {
     .consequence("nothing is mirrored: the agent drops each request as incomplete")
     .mend(format!("add `{}` to the `args` line", arguments.join(" ")))
     .edit(told.with(&arguments));
-    for edit in written.into_iter().flat_map(|(_, edits)| edits) {
+    for edit in together(written.into_iter().flat_map(|(_, edits)| edits).collect()) {
         finding = finding.edit(edit);
     }
     Some(finding)

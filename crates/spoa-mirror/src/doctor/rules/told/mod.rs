@@ -6,7 +6,7 @@ use haproxy_config::Word;
 
 use crate::doctor::expression::Expression;
 use crate::doctor::fetches;
-use crate::doctor::finding::{Edit, Place};
+use crate::doctor::finding::{Change, Edit, Place};
 use crate::doctor::setup::{At, Filter, Message, Reach, Sending, Setter, Setup};
 
 pub(super) use part::Part;
@@ -59,6 +59,21 @@ fn given<'a>(message: &Message<'a>) -> Vec<Given<'a>> {
             Some(Given { at, word, name, part, expression: argument.expression })
         })
         .collect()
+}
+
+/// Edits of which those that put lines behind the same line are one.
+pub(super) fn together(edits: Vec<Edit>) -> Vec<Edit> {
+    let mut all: Vec<Edit> = Vec::new();
+    for edit in edits {
+        let known = all.iter_mut().find(|known| (known.file, known.line) == (edit.file, edit.line));
+        match (known.map(|known| &mut known.change), edit) {
+            (Some(Change::Append(lines)), Edit { change: Change::Append(more), .. }) => {
+                lines.extend(more);
+            }
+            (_, edit) => all.push(edit),
+        }
+    }
+    all
 }
 
 impl<'a> Given<'a> {
