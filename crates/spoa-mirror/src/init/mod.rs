@@ -61,7 +61,7 @@ pub struct InitArgs {
     /// The share of requests to begin with, in percent
     #[arg(long, value_name = "PERCENT", default_value = "10")]
     percent: Share,
-    /// Bodies up to this size are copied [default: 48k, with --compare 24k: what fits into buffers of 64k]
+    /// Bodies up to this size, 1M at most, are copied [default: 48k, with --compare 24k: what fits into buffers of 64k]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_body: Option<u64>,
     /// What an agent that hangs may cost a client

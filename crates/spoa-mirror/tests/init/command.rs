@@ -31,7 +31,7 @@ fn wrong_values_are_refused_with_what_is_allowed() {
         (&["--target", "http://x", "--admin", "0.0.0.0:1"], &["--admin", "token"]),
         (&["--target", "http://x", "--percent", "100.01"], &["0 to 100"]),
         (&["--target", "http://x", "--percent", "1e1"], &["0 to 100"]),
-        (&["--target", "http://x", "--max-body", "5M"], &["1k to 4M"]),
+        (&["--target", "http://x", "--max-body", "2M"], &["1k to 1M"]),
         (&["--target", "http://x", "--timeout", "500us"], &["milliseconds"]),
         (&["--target", "http://x", "--haproxy-version", "2.4"], &["2.6 or later"]),
         (&["--target", "http://x", "--haproxy-version", "x"], &["3.2"]),

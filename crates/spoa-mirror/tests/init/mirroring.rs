@@ -140,7 +140,9 @@ impl Scene {
 #[test]
 fn bodies_are_copied_up_to_the_size_that_was_asked_for() {
     for version in Version::ALL {
-        for (compare, size) in [(false, 200 << 10), (true, 100 << 10)] {
+        for (compare, size) in
+            [(false, 100 << 10), (true, 100 << 10), (false, 1 << 20), (true, 1 << 20)]
+        {
             let size_flag = size.to_string();
             let mut further = vec!["--max-body", &size_flag];
             further.extend(compare.then_some("--compare"));
