@@ -35,25 +35,26 @@ pub(super) fn of(answer: &Answer) -> Vec<Step> {
 
 fn agents(answer: &Answer) -> Vec<Step> {
     let plan = &answer.plan;
-    let install = |index: usize| {
-        vec![
-            format!(
-                "sudo install -D -m 644 {} {TOML_PLACE}",
-                written(answer, &files::toml_name(plan, index))
-            ),
-            format!("sudo install -D -m 644 {} {UNIT_PLACE}", written(answer, UNIT_NAME)),
-            "spoa-mirror check".to_owned(),
-            "sudo systemctl daemon-reload".to_owned(),
-            "sudo systemctl restart spoa-mirror".to_owned(),
-        ]
-    };
     let step = |(index, agent): (usize, &Agent)| {
         let what = match plan.agents.len() {
             1 if agent.is_loopback() => "The agent, on HAProxy's machine".to_owned(),
             1 => format!("The agent, on its machine ({agent})"),
             _ => format!("Agent {}, on its machine ({agent})", index + 1),
         };
-        Step::new(what, install(index))
+        let toml = written(answer, &files::toml_name(plan, index));
+        let commands = vec![
+            format!("sudo install -D -m 644 {toml} {TOML_PLACE}"),
+            format!("sudo install -D -m 644 {} {UNIT_PLACE}", written(answer, UNIT_NAME)),
+            "spoa-mirror check".to_owned(),
+            "sudo systemctl daemon-reload".to_owned(),
+            "sudo systemctl restart spoa-mirror".to_owned(),
+            // A copy of a harmless request shows that targets can be reached, before HAProxy knows of any of it.
+            format!(
+                "spoa-mirror doctor --agent {agent} --send --admin {}",
+                shell(&plan.admin_of(index))
+            ),
+        ];
+        Step::new(format!("{what}. The last command sends the targets a test request"), commands)
     };
     plan.agents.iter().enumerate().map(step).collect()
 }
@@ -98,19 +99,30 @@ fn doctor(answer: &Answer, file: &str) -> String {
 }
 
 fn look(answer: &Answer) -> Step {
-    // They find the agent by its configuration file.
-    let status = "spoa-mirror status".to_owned();
-    if answer.plan.compare {
-        let commands = vec![status, "spoa-mirror verdict".to_owned()];
-        return Step::new("Does it arrive, and is it the same? On an agent's machine", commands);
+    let mut commands = Vec::new();
+    if let Some(socket) = socket(answer) {
+        let file = match &answer.haproxy {
+            Some(path) => path.to_string_lossy().into_owned(),
+            None => answer.plan.beside("haproxy.cfg"),
+        };
+        let (file, socket) = (shell(&file), shell(socket));
+        commands.push(format!("sudo spoa-mirror doctor --haproxy {file} --socket {socket}"));
     }
-    Step::new("Does it arrive? On an agent's machine", vec![status])
+    // They find the agent by its configuration file.
+    commands.push("spoa-mirror status".to_owned());
+    if answer.plan.compare {
+        commands.push("spoa-mirror verdict".to_owned());
+    }
+    let more = if answer.plan.compare { ", and is it the same" } else { "" };
+    Step::new(
+        format!("Does it arrive{more}? The doctor asks HAProxy, the rest the agent of its machine"),
+        commands,
+    )
 }
 
 fn switch(answer: &Answer) -> Step {
     let plan = &answer.plan;
-    let socket = answer.patched.as_ref().and_then(|patched| patched.socket.as_deref());
-    let socket = shell(socket.unwrap_or(SOCKET));
+    let socket = shell(socket(answer).unwrap_or(SOCKET));
     let map = runtime(&plan.beside("mirror.map"));
     let set = |share: u32| {
         let command = shell(&format!("set map {map} / {share}"));
@@ -122,6 +134,14 @@ fn switch(answer: &Answer) -> Step {
         "Off, and on again: at once, until HAProxy's next reload. For good: in mirror.map",
         vec![set(0), set(plan.share.0)],
     )
+}
+
+/// The Runtime API's socket: that of the file; where none was given, Debian's.
+fn socket(answer: &Answer) -> Option<&str> {
+    match &answer.patched {
+        Some(patched) => patched.socket.as_deref(),
+        None => Some(SOCKET),
+    }
 }
 
 /// A file in the output directory.

@@ -10,7 +10,7 @@ use testbed::haproxy::{Haproxy, Version};
 use testbed::{ports, wait};
 
 use crate::running::on_each_haproxy;
-use crate::scene::{Way, Written, operators, two_ports};
+use crate::scene::{Way, Written, operators, run, two_ports};
 
 on_each_haproxy!(requests_are_copied, answers_are_compared);
 
@@ -45,6 +45,7 @@ struct Scene {
     written: Written,
     agents: Vec<Agent>,
     admin: Vec<SocketAddr>,
+    addresses: Vec<String>,
     shadow: Recorder,
     _production: Recorder,
     haproxy: Haproxy,
@@ -75,7 +76,15 @@ impl Scene {
             up.filter(|line| line.contains(",UP,")).count() == agents
         });
         let admin = admin.into_iter().take(agents).collect();
-        Self { written, agents: running, admin, shadow, _production: production, haproxy }
+        Self {
+            written,
+            agents: running,
+            admin,
+            addresses,
+            shadow,
+            _production: production,
+            haproxy,
+        }
     }
 
     fn get(&self, path: &str, status: u16) {
@@ -133,6 +142,24 @@ impl Scene {
         assert_eq!(self.agents.len(), self.admin.len());
         let status = |admin: &SocketAddr| http1::get(*admin, "/api/v1/status").unwrap().text();
         self.admin.iter().map(|admin| serde_json::from_str(&status(admin)).unwrap()).collect()
+    }
+}
+
+/// What is told to be done before HAProxy is reloaded, and after it, says that all is well.
+#[test]
+fn the_doctor_finds_what_runs_healthy() {
+    for version in Version::ALL {
+        let scene = Scene::start(version, Way::Patched, 2, &["--compare"]);
+        for (agent, admin) in scene.addresses.iter().zip(&scene.admin) {
+            let admin = admin.to_string();
+            let said = run(&["doctor", "--agent", agent, "--send", "--admin", &admin]);
+            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+        }
+        let copies = scene.shadow.requests();
+        assert!(copies.iter().any(|copy| copy.target() == b"/spoa-mirror-doctor"), "{version}");
+        let socket = scene.haproxy.directory().join("runtime.sock");
+        let said = run(&["doctor", "--socket", socket.to_str().unwrap()]);
+        assert!(said.status.success(), "{version}: {}", String::from_utf8_lossy(&said.stdout));
     }
 }
 
