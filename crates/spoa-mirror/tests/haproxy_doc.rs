@@ -26,6 +26,7 @@ on_each_haproxy!(
     bodies_up_to_the_limit_arrive_whole,
     the_log_tells_what_became_of_a_message,
     the_doctor_finds_nothing_in_what_runs,
+    a_server_out_of_service_gets_nothing_once_its_connections_are_closed,
 );
 
 /// The document's files, between this production and this agent on a machine of which nothing is known.
@@ -40,9 +41,7 @@ fn here(files: &Files, production: &Recorder, agents: &[&Mirror]) -> (String, St
     for (port, agent) in ports.iter().zip(agents) {
         config = config.replace(&format!("127.0.0.1:{port}"), &agent.address.to_string());
     }
-    // A test machine may be busier than any agent of yours.
-    let spoe = files.spoe.replace("processing 20ms", "processing 5s");
-    (config, spoe)
+    (config, files.spoe.clone())
 }
 
 fn haproxy(version: Version, (config, spoe): (String, String)) -> Builder {
@@ -75,8 +74,13 @@ impl Scene {
         let agents = files.config.matches("    server agent").count();
         let mirrors: Vec<_> = (0..agents).map(|_| Mirror::configured(&toml)).collect();
         let (config, spoe) = here(files, &production, &mirrors.iter().collect::<Vec<_>>());
-        let all = |text: String| text.replace(" if { rand(100) lt 10 }", " if { always_true }");
-        let haproxy = haproxy(version, (all(config), all(spoe))).start();
+        let adapted = |text: String| {
+            // A test machine may be busier than any agent of yours.
+            text.replace("timeout processing 20ms", "timeout processing 5s")
+                .replace("timeout connect 100ms", "timeout connect 5s")
+                .replace(" if { rand(100) lt 10 }", " if { always_true }")
+        };
+        let haproxy = haproxy(version, (adapted(config), adapted(spoe))).start();
         let scene = Self { production, shadow, mirrors, haproxy };
         if files.config.contains("spop-check") {
             scene.wait_agents("UP");
@@ -149,11 +153,11 @@ fn the_doctor_finds_nothing() {
     let production = Recorder::start();
     for files in document::files(DOCUMENT) {
         let directory = tempfile::tempdir().unwrap();
-        let (config, _) = here(&files, &production, &[]);
+        let (config, spoe) = here(&files, &production, &[]);
         let config = config.replace("{dir}", directory.path().to_str().unwrap());
         let write = |name, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
         write("haproxy.cfg", &config.replace("{port:http}", "80"));
-        write("mirror.conf", &files.spoe);
+        write("mirror.conf", &spoe);
         write("mirror.map", block("map"));
         for version in &files.versions {
             let output = Command::new(PROGRAM)
@@ -274,6 +278,27 @@ fn the_commands_switch_mirroring_off_and_on(version: Version) {
     assert_eq!(scene.production.requests().len(), 103);
 }
 
+/// Up to 3.0 an agent out of service is asked over the connections that it has, unless these are closed.
+fn a_server_out_of_service_gets_nothing_once_its_connections_are_closed(version: Version) {
+    // Each thread has connections of its own.
+    let files = document::named(DOCUMENT, "mirror-2.0")
+        .change(" on-marked-down shutdown-sessions", "")
+        .change("tune.bufsize 65536", "tune.bufsize 65536\n    nbthread 1");
+    let scene = Scene::start(version, &files);
+    let old = !version.has_mode_spop();
+    let nobody = if old { "2" } else { "257" };
+    assert_eq!(scene.status(b""), "0");
+    let commands = runtime_commands("");
+    let run = |beginning: &str| {
+        let command = commands.iter().find(|command| command.starts_with(beginning)).unwrap();
+        scene.haproxy.command(command)
+    };
+    assert_eq!(run("disable server"), "");
+    assert_eq!(scene.status(b""), if old { "0" } else { nobody });
+    assert_eq!(run("shutdown sessions"), "");
+    wait::holds(wait::LIMIT, "nobody to ask", || scene.status(b"") == nobody);
+}
+
 /// What the document sends to HAProxy's Runtime API, with its files in this directory.
 fn runtime_commands(directory: &str) -> Vec<String> {
     let lines = DOCUMENT.lines().filter(|line| line.ends_with("| socat - /run/haproxy/admin.sock"));
@@ -330,4 +355,43 @@ fn the_log_tells_what_became_of_a_message(version: Version) {
     let small = format!("max-frame-size 4096\n    no option send-frag-payload\n    {processing}");
     let scene = Scene::start(version, &files().change(processing, &small));
     assert_eq!(scene.status(&[b'x'; 9000]), "3");
+}
+
+/// The calls of the Data Plane API are not run; but they say the same as the tested files.
+#[test]
+fn the_data_plane_api_writes_what_the_files_say() {
+    let files = document::named(DOCUMENT, "mirror-2.0");
+    let (_, section) = DOCUMENT.split_once("\n## Data Plane API\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let bodies = section.split("-d '").skip(1).map(|rest| rest.split('\'').next().unwrap());
+    let bodies: Vec<serde_json::Value> =
+        bodies.map(|body| serde_json::from_str(body).unwrap()).collect();
+    let with = |key: &str| bodies.iter().find(|body| body.get(key).is_some()).unwrap();
+    let backend = with("balance");
+    let lines = [
+        format!("backend {}\n", backend["name"].as_str().unwrap()),
+        format!("mode {}\n", backend["mode"].as_str().unwrap()),
+        format!("balance {}\n", backend["balance"]["algorithm"].as_str().unwrap()),
+        format!("timeout connect {}ms\n", backend["connect_timeout"]),
+        format!("timeout server {}m\n", backend["server_timeout"].as_u64().unwrap() / 60_000),
+        format!("retries {}\n", backend["retries"]),
+    ];
+    let server = with("fastinter");
+    let server = format!(
+        "server {} {}:{} check inter {}s fastinter {}ms fall {} on-marked-down {}\n",
+        server["name"].as_str().unwrap(),
+        server["address"].as_str().unwrap(),
+        server["port"],
+        server["inter"].as_u64().unwrap() / 1000,
+        server["fastinter"],
+        server["fall"],
+        server["on-marked-down"].as_str().unwrap()
+    );
+    for line in lines.iter().chain([&server]) {
+        assert!(files.config.contains(line.as_str()), "{line}");
+    }
+    let filter = with("spoe_engine");
+    let engine = filter["spoe_engine"].as_str().unwrap();
+    assert!(files.config.contains(&format!("filter spoe engine {engine} ")), "{filter}");
+    assert!(files.spoe.contains(&format!("[{engine}]\n")), "{filter}");
 }
