@@ -161,13 +161,10 @@ fn examine(arguments: &DoctorArgs) -> Result<Told, String> {
     // Stable: what files show stays before what runs.
     findings.sort_by_key(|finding| finding.severity);
     let code = exit_code(&findings);
-    let answer = Answer {
-        files: &files,
-        assumed: &assumed,
-        findings: &findings,
-        setup: &setup,
-        seen: &seen,
-    };
+    let told: Vec<Finding> =
+        findings.iter().map(|finding| shown::covered(&files, finding)).collect();
+    let answer =
+        Answer { files: &files, assumed: &assumed, findings: &told, setup: &setup, seen: &seen };
     let Some(into) = &arguments.fix else {
         return Ok(Told {
             output: arguments.shown(&answer, styled()),

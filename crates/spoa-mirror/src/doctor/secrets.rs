@@ -10,7 +10,7 @@ use haproxy_config::{Surroundings, Syntax, parse};
 use crate::legible::legible;
 
 /// What stands in a secret's place.
-const COVER: &str = "***";
+pub(super) const COVER: &str = "***";
 /// A name with one of these in it is that of a secret.
 const NAMES: &[&str] = &[
     "authoriz",
@@ -93,6 +93,17 @@ pub(super) fn covered(line: &[u8]) -> Covered {
     }
     shown.at.push(shown.text.len());
     shown
+}
+
+/// The secrets of a line, with their quotes and without.
+pub(super) fn texts(line: &[u8]) -> Vec<String> {
+    let mut texts = Vec::new();
+    for span in spans(line.trim_ascii_end()) {
+        let text = String::from_utf8_lossy(line.get(span).unwrap_or_default()).into_owned();
+        texts.push(unquoted(&text).to_owned());
+        texts.push(text);
+    }
+    texts
 }
 
 /// Where secrets are in a line, in their order.

@@ -1,7 +1,10 @@
 //! What the doctor says: to people as text, to programs as JSON.
 
 mod json;
+mod sentences;
 mod text;
+
+pub(super) use sentences::covered;
 
 use std::path::Path;
 
@@ -35,8 +38,7 @@ impl Answer<'_> {
 
     /// The line of this number, from 1.
     fn line(&self, file: usize, number: usize) -> Option<&Line> {
-        let document = &self.files.files.get(file)?.document;
-        document.lines().find(|line| line.number == number)
+        sentences::numbered(self.files, file, number)
     }
 
     fn paths(&self) -> impl Iterator<Item = String> {
