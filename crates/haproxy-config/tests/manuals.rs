@@ -48,6 +48,30 @@ fn examples_in_the_manual_of_spoe_are_read() {
     }
 }
 
+/// Those of management, of reloads, of tests. What they call an example is mostly a session at a shell, so that only
+/// sections are looked at.
+#[test]
+fn sections_in_other_manuals_are_read() {
+    for version in Version::ALL {
+        let mut count = 0;
+        for entry in fs::read_dir(version.manuals()).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.is_file() || path.ends_with("configuration.txt") || path.ends_with("SPOE.txt")
+            {
+                continue;
+            }
+            let text = fs::read(&path).unwrap();
+            let manual = String::from_utf8_lossy(&text).replace("Example", "Session");
+            for Example { line, text } in examples(&manual) {
+                let document = read(text.as_bytes(), Syntax::Haproxy);
+                assert_eq!(document.mistakes, [], "{}, line {line}:\n{text}", path.display());
+                count += 1;
+            }
+        }
+        assert!(count >= 10, "{version}: only {count} sections were found");
+    }
+}
+
 #[test]
 fn examples_beside_the_manuals_are_read() {
     for version in Version::ALL {
