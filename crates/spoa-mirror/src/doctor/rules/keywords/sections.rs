@@ -5,7 +5,7 @@ use crate::doctor::finding::{Finding, Severity};
 use crate::doctor::setup::{At, Lines};
 use crate::nearest::nearest;
 
-/// Whether a section of a SPOE file has a line that was probably to be this keyword.
+/// Whether a section of a SPOE file has a word that was probably to be this keyword, option or timeout.
 pub(in crate::doctor::rules) fn misspelt(lines: &Lines<'_>, keyword: &str) -> bool {
     let section = SpoeSection::of(lines);
     lines.lines.iter().any(|at| section.misspelt(at) == Some(keyword))
@@ -92,10 +92,10 @@ impl SpoeSection {
         }
     }
 
-    /// The keyword that a line was probably to begin with.
+    /// The keyword, option or timeout that a line was probably to have.
     fn misspelt(self, at: &At<'_>) -> Option<&'static str> {
-        let (0, known) = self.unknown(at)? else { return None };
-        nearest(&String::from_utf8_lossy(at.text(0)), known.iter().copied())
+        let (index, known) = self.unknown(at)?;
+        nearest(&String::from_utf8_lossy(at.text(index)), known.iter().copied())
     }
 }
 

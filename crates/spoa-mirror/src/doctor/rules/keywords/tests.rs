@@ -1,5 +1,6 @@
 use super::TOPIC;
 use crate::doctor::rules::examined::{VERSIONS, codes, findings};
+use crate::doctor::rules::{arguments, waiting};
 
 const HAPROXY: &str = "global
     maxconn 1000
@@ -76,6 +77,17 @@ fn what_haproxy_ignores_is_told_where_it_does() {
             assert_eq!(found(version, agent, line), [""; 0], "{line}");
         }
     }
+}
+
+#[test]
+fn a_line_with_a_slip_is_told_of_once() {
+    let arguments = MIRROR.replace("    args ", "    arg ");
+    assert_eq!(codes(&findings(&TOPIC, HAPROXY, &arguments, None)), ["keyword-unknown"]);
+    assert_eq!(codes(&findings(&arguments::TOPIC, HAPROXY, &arguments, None)), [""; 0]);
+    let timeout = MIRROR.replace("processing", "procesing");
+    assert_eq!(codes(&findings(&TOPIC, HAPROXY, &timeout, None)), ["keyword-unknown"]);
+    let waiting = codes(&findings(&waiting::TOPIC, HAPROXY, &timeout, None));
+    assert!(!waiting.contains(&"processing-timeout-missing"), "{waiting:?}");
 }
 
 #[test]
