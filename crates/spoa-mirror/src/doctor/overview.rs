@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::rules::bodies::largest;
+use super::rules::health::noticed;
 use super::setup::lines::shown;
 use super::setup::{Filter, Proxy, Setup, Spoe};
 
@@ -25,11 +26,18 @@ fn line(setup: &Setup<'_>, filter: &Filter<'_>) -> Option<String> {
         Some(time) => format!("a client waits {} at most, while an agent hangs", shown(time)),
         None => "a client waits for ever, while an agent hangs".to_owned(),
     };
+    let noticed = setup.agents_of(filter).and_then(noticed);
+    let until = noticed.map_or_else(String::new, |(gone, hangs)| {
+        let (gone, hangs) = (shown(gone), shown(hangs));
+        format!(
+            "; HAProxy notices within {gone} that an agent is gone, within {hangs} that it hangs"
+        )
+    });
     let messages = messages(spoe);
     let bodies = largest(setup, filter).map_or_else(String::new, |most| {
         format!("; bodies of up to {most} bytes pass, beside 1 kB of first line and headers")
     });
-    Some(format!("{}: {messages}{engine} to {agents}; {waits}{bodies}", proxy.name()))
+    Some(format!("{}: {messages}{engine} to {agents}; {waits}{until}{bodies}", proxy.name()))
 }
 
 /// Each message with what makes HAProxy send it.

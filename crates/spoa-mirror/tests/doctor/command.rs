@@ -373,8 +373,9 @@ fn when_nothing_is_wrong_it_tells_what_clients_can_come_to_wait() {
         text(&output.stdout),
         "haproxy.cfg, mirror.conf for HAProxy 3.4 (--haproxy-version): nothing is wrong\n  \
          www: mirror (on-frontend-http-request) of engine mirror to 1 server in mirroragents; a client waits \
-         20ms at most, while an agent hangs; bodies of up to 14336 bytes pass, beside 1 kB of first line and \
-         headers\n"
+         20ms at most, while an agent hangs; HAProxy notices within 1200ms that an agent is gone, within \
+         3200ms that it hangs; bodies of up to 14336 bytes pass, beside 1 kB of first line and headers
+"
     );
 }
 

@@ -5,7 +5,7 @@ mod arguments;
 pub(super) mod bodies;
 #[cfg(test)]
 mod examined;
-mod health;
+pub(super) mod health;
 mod keywords;
 mod reading;
 mod told;

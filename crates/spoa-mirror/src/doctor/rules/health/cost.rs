@@ -117,7 +117,8 @@ impl Cost {
             return time(self.since);
         }
         let versions = DEAD_WAITS_PROCESSING.versions;
-        format!("{} (HAProxy {versions}) or {} (later)", time(self.before), time(self.since))
+        let (before, since) = (time(self.before), time(self.since));
+        format!("{before} (HAProxy {versions}) or {since} (later versions)")
     }
 }
 
@@ -179,7 +180,7 @@ mod tests {
         let known =
             |major, minor| Known(Some(haproxy_config::Version { major, minor, patch: None }));
         let cost = Cost { before: ms(500), since: ms(0) };
-        assert_eq!(cost.told(Known(None)), "500ms (HAProxy before 3.1) or 0ms (later)");
+        assert_eq!(cost.told(Known(None)), "500ms (HAProxy before 3.1) or 0ms (later versions)");
         assert_eq!(cost.told(known(3, 0)), "500ms");
         assert_eq!(cost.told(known(3, 4)), "0ms");
         let cost = Cost { before: None, since: None };

@@ -74,6 +74,20 @@ fn examine(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// How soon HAProxy notices, at the latest, that an agent of this backend is gone, and that one hangs; none where
+/// no check would.
+pub(crate) fn noticed(backend: &Proxy<'_>) -> Option<(Duration, Duration)> {
+    let servers = backend.servers();
+    let is_checked =
+        !servers.is_empty() && servers.iter().all(|server| server.flag("check").is_some());
+    if !is_checked || !Check::of(&backend.lines).is_spop() {
+        return None;
+    }
+    let timings = servers.iter().map(|server| Timing::new(&backend.lines, server));
+    let slowest = timings.max_by_key(|timing| timing.notices_hung())?;
+    Some((slowest.notices_refused(), slowest.notices_hung()))
+}
+
 /// The backends that hold the agents of the filters that mirror, each once; of several filters the one whose
 /// requests wait longest counts.
 fn all<'s, 'a>(setup: &'s Setup<'a>) -> Vec<Agents<'s, 'a>> {
