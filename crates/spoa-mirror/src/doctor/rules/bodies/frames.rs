@@ -41,7 +41,7 @@ pub(super) fn examine(
 ) -> Option<Finding> {
     let setup = told.setup;
     let heads = heads(told);
-    let total = bodies.iter().map(Body::most).sum::<u64>().saturating_add(heads);
+    let total = bodies.iter().map(Body::most).fold(heads, u64::saturating_add);
     let clipped = room.frame < room.whole_frame;
     // A head and a body that HAProxy's buffer held together fit a frame of the buffer's size.
     let one_buffer = !clipped && bodies.len() < 2;

@@ -15,7 +15,7 @@ pub(super) fn examine(setup: &Setup<'_>, bodies: &[Body<'_, '_>]) -> Option<Find
         if most < limit {
             return None;
         }
-        let size = most.saturating_mul(2).next_power_of_two();
+        let size = most.min(1 << 30).saturating_mul(2).next_power_of_two();
         let message = format!(
             "a body of up to {most} bytes is saved in `{variable}`, and `{}` allows {limit} bytes",
             value.at.shown(value.at.word(0)?)

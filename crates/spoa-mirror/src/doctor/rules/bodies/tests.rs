@@ -188,3 +188,16 @@ fn what_is_cut_where_the_agent_cannot_see_it_needs_its_size() {
     let plain = event("", "arg_body=req.body");
     assert_eq!(codes(&found(&rewriting, &plain)), ["body-size-not-sent"]);
 }
+
+#[test]
+fn sizes_beyond_all_bounds_are_no_trouble() {
+    let most = u64::MAX;
+    let global = format!("    tune.bufsize {most}\n    tune.vars.txn-max-size {most}");
+    let two = event("", "arg_body=var(txn.body) res_body=res.body,bytes(0,18446744073709551615)");
+    let save = "    http-request set-var(txn.body) req.body";
+    for rules in [save, SEND] {
+        for version in VERSIONS {
+            let _ = findings(&TOPIC, &haproxy(&global, BUFFERED, rules), &two, version);
+        }
+    }
+}
