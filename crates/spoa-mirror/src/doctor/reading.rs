@@ -1,6 +1,7 @@
 //! Finds and reads the files: HAProxy's, directories of them, and the SPOE files that their filters name.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read as _};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use haproxy_config::{Document, Section, Surroundings, Syntax, Version, limits, parse};
 
-use super::setup::files::{File, Files, Kind, Unread};
+use super::setup::files::{File, Files, Kind, Unread, Values};
 
 /// Files in a directory beyond this many are not read.
 const MAX_FILES: usize = 1000;
@@ -47,6 +48,7 @@ pub(crate) fn read(paths: &[PathBuf], version: Option<Version>) -> Result<Files,
     for named in spoe_files(&files) {
         read_spoe(&mut files, &environment, named, version);
     }
+    files.values = Values(environment.used.into_inner());
     Ok(files)
 }
 
@@ -79,6 +81,8 @@ fn text(path: &Path) -> io::Result<Vec<u8>> {
 #[derive(Default)]
 struct Environment {
     changed: HashMap<String, Option<Vec<u8>>>,
+    /// What was asked for and is set.
+    used: RefCell<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Environment {
@@ -118,7 +122,11 @@ impl Environment {
         syntax: Syntax,
         version: Option<Version>,
     ) -> io::Result<Document> {
-        let variable = |name: &str| self.get(name);
+        let variable = |name: &str| {
+            let value = self.get(name)?;
+            self.used.borrow_mut().insert(name.to_owned(), value.clone());
+            Some(value)
+        };
         let file = path.to_string_lossy();
         let surroundings = Surroundings { file: &file, variable: &variable, version };
         parse(text, syntax, &surroundings).map_err(|mistake| io::Error::other(mistake.to_string()))

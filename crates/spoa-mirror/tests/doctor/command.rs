@@ -281,6 +281,46 @@ listen stats
     }
 }
 
+/// Whatever is wrong with what variables bring in, they are shown by their names.
+#[test]
+fn values_of_variables_are_not_shown() {
+    let engine = GOOD.replace("engine mirror config", "engine \"${A}\" config");
+    let server = GOOD.replace("127.0.0.1:12345 check", "127.0.0.1:12345 \"${A}\"");
+    let words = |from: &str, to: &str| CONF.replace(from, to);
+    let cases = [
+        (engine.as_str(), CONF.to_owned()),
+        (server.as_str(), CONF.to_owned()),
+        (GOOD, words("messages mirror", "messages \"${A}\" mirror")),
+        (GOOD, words("messages mirror", "messages mirror\n    groups \"${A}\"")),
+        (GOOD, words("use-backend mirroragents", "use-backend \"${A}\"")),
+        (GOOD, words("spoe-agent mirror", "spoe-agent \"${A}\"")),
+        (GOOD, words("spoe-message mirror", "spoe-message \"${A}\"")),
+        (GOOD, words("var-prefix mirror", "var-prefix \"${A}\"")),
+        (GOOD, words("processing 20ms", "processing \"${A}\"")),
+        (GOOD, words("idle 30s", "idle \"${A}\"")),
+        (GOOD, words("arg_method=", "\"${A}\"=")),
+        (GOOD, words("=url", "=\"${A}\"")),
+        (GOOD, words("event on-frontend-http-request", "event \"${A}\"")),
+        (
+            GOOD,
+            words("http-request\n", "http-request if { path_beg \"${A}\" } { rand(100) lt 0 }\n"),
+        ),
+    ];
+    for (config, conf) in cases {
+        let directory = files(&[("haproxy.cfg", config), ("mirror.conf", &conf)]);
+        for form in ["--json", "--haproxy-version=2.6"] {
+            let output = Command::new(PROGRAM)
+                .args(["doctor", "--haproxy", "haproxy.cfg", form])
+                .env("A", "hunter-2")
+                .current_dir(directory.path())
+                .output()
+                .unwrap();
+            let shown = text(&output.stdout);
+            assert!(!shown.is_empty() && !shown.contains("hunter"), "{config}{conf}{shown}");
+        }
+    }
+}
+
 #[test]
 fn directories_are_read_as_haproxy_reads_them() {
     let (defaults, rest) = GOOD.split_once("frontend").unwrap();

@@ -1,7 +1,8 @@
 //! The files of a configuration, as they were read.
 
-use std::io;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use haproxy_config::{Document, Section};
 
@@ -39,6 +40,18 @@ pub(crate) struct Files {
     /// For each `config` word of a filter (its text) the file that it means.
     pub(crate) named: Vec<(Vec<u8>, usize)>,
     pub(crate) unread: Vec<Unread>,
+    /// What variables stand for, so that it can be covered where it would be shown.
+    pub(crate) values: Values,
+}
+
+/// Values of variables by their names. They may be secret.
+#[derive(Default)]
+pub(crate) struct Values(pub(crate) BTreeMap<String, Vec<u8>>);
+
+impl fmt::Debug for Values {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 impl Files {

@@ -1,5 +1,5 @@
-//! Covers secrets in what a finding says. Rules quote lines; what is covered where the line is shown must not stand
-//! in the sentence above it.
+//! Covers secrets in what a finding says, and values of variables. Rules quote lines; what is covered where the line
+//! is shown must not stand in the sentence above it.
 
 use haproxy_config::Line;
 
@@ -15,15 +15,21 @@ pub(crate) fn covered(files: &Files, finding: &Finding) -> Finding {
     let places = finding.place.iter().chain(finding.others.iter().map(|(place, _)| place));
     let places = places.map(|place| (place.file, place.line));
     let edits = finding.mend.edits.iter().map(|edit| (edit.file, edit.line));
-    let lines = places.chain(edits).filter_map(|(file, line)| numbered(files, file, line));
-    let mut hidden: Vec<String> = lines.flat_map(|line| secrets::texts(&line.raw)).collect();
-    hidden.retain(|text| text.len() >= SHORTEST);
+    let lines: Vec<&Line> =
+        places.chain(edits).filter_map(|(file, line)| numbered(files, file, line)).collect();
+    let secret = |line: &&Line| -> Vec<(String, String)> {
+        let texts = secrets::texts(&line.raw).into_iter();
+        texts.map(|text| (text, secrets::COVER.to_owned())).collect()
+    };
+    let mut hidden: Vec<(String, String)> = lines.iter().flat_map(secret).collect();
+    hidden.extend(lines.iter().flat_map(|line| values(files, line)));
+    hidden.retain(|(text, _)| text.len() >= SHORTEST);
     // A longer one first: another may be a part of it.
-    hidden.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    hidden.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
     let cover = |text: &mut String| {
-        for secret in &hidden {
+        for (secret, shown) in &hidden {
             if text.contains(secret.as_str()) {
-                *text = text.replace(secret.as_str(), secrets::COVER);
+                *text = text.replace(secret.as_str(), shown);
             }
         }
     };
@@ -33,6 +39,16 @@ pub(crate) fn covered(files: &Files, finding: &Finding) -> Finding {
     cover(&mut finding.mend.say);
     finding.others.iter_mut().for_each(|(_, label)| cover(label));
     finding
+}
+
+/// The values of the variables in a line, and their names in their stead.
+fn values(files: &Files, line: &Line) -> Vec<(String, String)> {
+    let references = line.words.iter().flat_map(|word| &word.references);
+    let value = |name: &String| {
+        let value = String::from_utf8_lossy(files.values.0.get(name)?).into_owned();
+        Some((value, format!("${{{name}}}")))
+    };
+    references.filter_map(|reference| value(&reference.name)).collect()
 }
 
 /// The line of this number, from 1.
