@@ -5,6 +5,7 @@ mod connect;
 mod copies;
 mod runtime;
 mod socket;
+mod statistics;
 mod told;
 
 use std::path::PathBuf;
