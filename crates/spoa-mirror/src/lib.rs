@@ -16,7 +16,6 @@ mod dashboard;
 mod date;
 mod decode;
 pub mod demo;
-#[allow(dead_code, unused_imports, unused_macros, reason = "until the command is there")]
 mod doctor;
 pub mod exchange;
 mod generate;

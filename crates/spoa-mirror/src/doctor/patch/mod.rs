@@ -17,7 +17,7 @@ use super::finding::{Change, Edit, Finding};
 use super::setup::Files;
 use diff::{Diff, Written};
 
-pub(crate) use in_place::{Refused, write};
+pub(crate) use in_place::write;
 
 /// What the edits of findings make of the files.
 #[derive(Debug, Default)]

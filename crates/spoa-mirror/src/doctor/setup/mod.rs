@@ -12,7 +12,9 @@ pub(crate) mod version;
 
 use std::path::Path;
 
-pub(crate) use files::{File, Files, Kind};
+#[cfg(test)]
+pub(crate) use files::File;
+pub(crate) use files::{Files, Kind};
 pub(crate) use lines::{At, Lines, Value};
 pub(crate) use proxy::{Proxy, Server};
 pub(crate) use rule::{Criterion, Rule, RuleSet};

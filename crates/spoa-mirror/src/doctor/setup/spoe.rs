@@ -97,13 +97,6 @@ impl<'a> Message<'a> {
             .collect()
     }
 
-    /// The argument of this name.
-    pub(crate) fn argument(&self, name: &str) -> Option<(At<'a>, Argument)> {
-        self.arguments()
-            .into_iter()
-            .find(|(_, argument)| argument.name.as_deref() == Some(name.as_bytes()))
-    }
-
     /// Its event. Of several HAProxy takes the last.
     pub(crate) fn event(&self) -> Option<Event<'a>> {
         let value = self.lines.value(&["event"])?;

@@ -28,8 +28,6 @@ pub(crate) enum Reach {
     Later,
     /// It was set, and its scope is over: `req` when the answer is there.
     Gone,
-    /// It is set for other traffic.
-    Elsewhere,
 }
 
 impl<'a> Setup<'a> {
