@@ -7,6 +7,7 @@ pub(crate) mod proxy;
 pub(crate) mod rule;
 pub(crate) mod sending;
 pub(crate) mod spoe;
+mod undeclared;
 pub(crate) mod variables;
 pub(crate) mod version;
 
@@ -20,6 +21,7 @@ pub(crate) use proxy::{Proxy, Server};
 pub(crate) use rule::{Criterion, Rule, RuleSet};
 pub(crate) use sending::{Moment, Sending};
 pub(crate) use spoe::{Event, Filter, Group, Message, Spoe, SpoeAgent};
+pub(crate) use undeclared::undeclared;
 pub(crate) use variables::{Reach, Setter};
 pub(crate) use version::Known;
 

@@ -10,7 +10,7 @@ use super::files;
 use super::plan::{Plan, ROOM};
 use crate::doctor::finding::{Change, Edit};
 use crate::doctor::setup::proxy::ProxyKind;
-use crate::doctor::setup::{Lines, Proxy, Setup, Value};
+use crate::doctor::setup::{Lines, Proxy, Setup, Value, undeclared};
 use crate::doctor::{patch, reading};
 use place::Places;
 
@@ -147,7 +147,9 @@ fn edits(setup: &Setup<'_>, document: &Document, proxy: &Proxy<'_>, plan: &Plan)
     }
     edits.push(insertion(at, &backend));
     if let Some(section) = section(document, &proxy.lines) {
-        let text = files::frontend(plan, &filters(&proxy.lines));
+        let filters = undeclared(&proxy.lines).into_iter().map(|missing| missing.filter);
+        let filters: Vec<_> = filters.collect();
+        let text = files::frontend(plan, &filters);
         edits.push(insertion(places.before_choice(section), &text));
     }
     edits
@@ -165,31 +167,6 @@ fn inserted(document: &Document, at: usize, mut lines: Vec<String>) -> Edit {
 
 fn section<'a>(document: &'a Document, lines: &Lines<'_>) -> Option<&'a Section> {
     document.sections.iter().find(|section| section.header.number == lines.header.line.number)
-}
-
-/// Filters that HAProxy adds by itself for as long as there is none, and wants to be told of beside another one
-/// (measured, 2.6 to 3.4: it does not start). Caches come before compression.
-fn filters(lines: &Lines<'_>) -> Vec<String> {
-    let told = |words: &[&str]| lines.all(words).next().is_some();
-    let mut filters = Vec::new();
-    for rule in ["http-request", "http-response"] {
-        for at in lines.all(&[rule]) {
-            let Some(word) = at.word(2) else { continue };
-            let filter = format!("cache {}", at.shown(word));
-            let caches = matches!(at.text(1), b"cache-use" | b"cache-store");
-            let is_told = lines.all(&["filter", "cache"]).any(|at| at.text(2) == word.text);
-            if caches && !is_told && !filters.contains(&filter) {
-                filters.push(filter);
-            }
-        }
-    }
-    let compresses = told(&["compression"]);
-    let is_told =
-        ["compression", "comp-req", "comp-res"].iter().any(|name| told(&["filter", name]));
-    if compresses && !is_told {
-        filters.push("compression".to_owned());
-    }
-    filters
 }
 
 /// A socket of the Runtime API with the right to change maps.

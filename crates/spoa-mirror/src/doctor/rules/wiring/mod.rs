@@ -1,6 +1,7 @@
 //! Whether filters, engines, agents, messages, groups and backends find each other.
 
 mod backend;
+mod declared;
 mod events;
 mod filter;
 mod groups;
@@ -24,6 +25,7 @@ pub(super) const TOPIC: Topic = Topic {
         &filter::AGENTS_SEVERAL,
         &filter::AGENT_NAME_UNUSABLE,
         &twice::NAME_TWICE,
+        &declared::FILTER_UNDECLARED,
         &messages::MESSAGE_UNDEFINED,
         &messages::MESSAGE_UNLISTED,
         &messages::MESSAGE_WITHOUT_EVENT,
@@ -74,6 +76,7 @@ fn examine(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
             groups::listed(&wired, findings);
         }
         events::examine(&wired, findings);
+        declared::examine(&wired, findings);
         twice::engine(&wired, findings);
     }
     groups::sent(setup, findings);
