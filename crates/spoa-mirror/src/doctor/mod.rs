@@ -86,8 +86,6 @@ pub struct DoctorArgs {
     /// The engine that mirrors, where names do not tell
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
-    #[command(flatten)]
-    live: LiveArgs,
     /// Print JSON (docs/DOCTOR.md)
     #[arg(long)]
     json: bool,
@@ -104,6 +102,9 @@ pub struct DoctorArgs {
     /// Tell what a finding means, or `list` all that there are
     #[arg(long, value_name = "CODE|list", exclusive = true)]
     explain: Option<String>,
+    // Last: its heading is that of all that follows.
+    #[command(flatten)]
+    live: LiveArgs,
 }
 
 /// Everything that is printed, and the exit code.
