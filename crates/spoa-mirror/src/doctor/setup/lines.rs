@@ -52,6 +52,18 @@ impl<'a> At<'a> {
         self.line.words.iter().skip(skip)
     }
 
+    /// Whether it is a rule of requests, responses or connections.
+    pub(crate) fn is_rule(&self) -> bool {
+        matches!(
+            self.text(0),
+            b"http-request"
+                | b"http-response"
+                | b"http-after-response"
+                | b"tcp-request"
+                | b"tcp-response"
+        )
+    }
+
     /// The index of the first word that is this.
     pub(crate) fn position(&self, text: &str) -> Option<usize> {
         self.line.words.iter().position(|word| word.text == text.as_bytes())
@@ -154,22 +166,19 @@ impl<'a> Lines<'a> {
 
     /// The `option NAME` line, unless a later `no option NAME` takes it back.
     pub(crate) fn option(&self, name: &str) -> Option<At<'a>> {
-        let last = self
-            .lines
-            .iter()
-            .rev()
-            .find(|at| at.begins(&["option", name]) || at.begins(&["no", "option", name]))?;
-        (last.text(0) == b"option").then_some(*last)
+        self.said_of(name).filter(|at| at.text(0) == b"option")
     }
 
     /// The `no option NAME` line, unless a later `option NAME` takes it back.
     pub(crate) fn no_option(&self, name: &str) -> Option<At<'a>> {
-        let last = self
-            .lines
-            .iter()
-            .rev()
-            .find(|at| at.begins(&["option", name]) || at.begins(&["no", "option", name]))?;
-        (last.text(0) == b"no").then_some(*last)
+        self.said_of(name).filter(|at| at.text(0) == b"no")
+    }
+
+    /// The last line that sets or takes back an option.
+    fn said_of(&self, name: &str) -> Option<At<'a>> {
+        let is_it =
+            |at: &&At<'_>| at.begins(&["option", name]) || at.begins(&["no", "option", name]);
+        self.lines.iter().rev().find(is_it).copied()
     }
 
     /// A setting whose value follows these words.

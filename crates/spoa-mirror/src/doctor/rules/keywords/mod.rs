@@ -130,7 +130,7 @@ impl Stands {
                     let rest = at.text(*index).strip_prefix(keyword.as_bytes());
                     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"("))
                 };
-                takes_rules(at).then(|| (1..at.line.words.len()).find(is_it)).flatten()
+                at.is_rule().then(|| (1..at.line.words.len()).find(is_it)).flatten()
             }
             Self::Server => {
                 let skip = match at.text(0) {
@@ -150,22 +150,11 @@ impl Stands {
     }
 }
 
-fn takes_rules(at: &At<'_>) -> bool {
-    matches!(
-        at.text(0),
-        b"http-request"
-            | b"http-response"
-            | b"http-after-response"
-            | b"tcp-request"
-            | b"tcp-response"
-    )
-}
-
 /// Not `args`: what a message hands over is judged with its other values.
 fn takes_fetches(at: &At<'_>) -> bool {
     let others =
         [&b"acl"[..], b"event", b"balance", b"use_backend", b"unique-id-format", b"log-format"];
-    takes_rules(at) || others.contains(&at.text(0))
+    at.is_rule() || others.contains(&at.text(0))
 }
 
 /// Whether a text holds a name, not as part of a longer one. A name that ends with a dot is the beginning of many.

@@ -140,15 +140,8 @@ fn rules<'a>(setup: &Setup<'a>) -> Vec<Rule<'a>> {
     let mut rules = Vec::new();
     for (proxy, section) in setup.proxies.iter().enumerate() {
         for at in &section.lines.lines {
-            let is_rule = matches!(
-                at.text(0),
-                b"http-request"
-                    | b"http-response"
-                    | b"http-after-response"
-                    | b"tcp-request"
-                    | b"tcp-response"
-            );
-            let Some(action) = at.position("send-spoe-group").filter(|at| is_rule && *at <= 2)
+            let Some(action) =
+                at.position("send-spoe-group").filter(|word| at.is_rule() && *word <= 2)
             else {
                 continue;
             };
