@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use spop_proto::{AgentHello, Capabilities, Flags, FrameType, encode_frame};
 use testbed::backend::Recorder;
+use testbed::client::load::Load;
 use testbed::haproxy::{Guide, Haproxy, Version};
 use testbed::{ports, wait};
 
@@ -144,7 +145,20 @@ fn a_master_is_asked_for_its_worker(version: Version) {
     assert_eq!(told.json["live"]["haproxy"]["through_master"], true);
 }
 
+fn connections_that_wait_for_an_agent_are_told(version: Version) {
+    let production = production();
+    let guide = Guide::new(production.address()).agent(peer(drain));
+    let guide = guide.processing("2s").server_options("maxconn 1").nbthread(1);
+    let haproxy = guide.start(version);
+    let load = Load::builder(haproxy.address("http")).threads(8).start();
+    wait::holds(wait::LIMIT, "connections wait for the one that the agent may have", || {
+        ask(&haproxy.directory().join("runtime.sock")).codes().contains(&"server-queue")
+    });
+    load.stop().assert_all_ok();
+}
+
 on_each_haproxy!(
+    connections_that_wait_for_an_agent_are_told,
     a_running_haproxy_tells_its_version_and_its_agents,
     a_dead_a_disabled_and_an_unchecked_agent_are_told,
     files_and_a_running_haproxy_are_held_against_each_other,

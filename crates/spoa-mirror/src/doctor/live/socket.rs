@@ -57,9 +57,6 @@ pub(crate) struct ServerState {
     pub(crate) most_sessions: u64,
     /// Connections that were opened or tried since HAProxy's start.
     pub(crate) total_sessions: u64,
-    /// What waits for a connection now, and the most there was.
-    pub(crate) queued: u64,
-    pub(crate) most_queued: u64,
     /// Connections that did not come about.
     pub(crate) connect_errors: u64,
     /// Connections that broke off, or answers that were no SPOP.
@@ -159,8 +156,8 @@ impl Running {
             findings.extend(server.disabled());
             findings.extend(server.unchecked());
             findings.extend(server.errors());
-            findings.extend(server.queue());
         }
+        findings.extend(queue(backend, self.rows.iter().filter(of_backend)));
         self.servers.extend(servers);
     }
 
@@ -209,6 +206,18 @@ fn down(backend: &str, servers: &[ServerState]) -> Vec<Finding> {
     down.iter().map(describe).collect()
 }
 
+/// What waits for a connection to any server of a backend: in its own queue, or in a server's.
+fn queue<'r>(backend: &str, rows: impl Iterator<Item = &'r Row>) -> Option<Finding> {
+    let rows = rows.filter(|row| matches!(text(row, "type"), "1" | "2"));
+    let queued: u64 = rows.filter_map(|row| text(row, "qcur").parse::<u64>().ok()).sum();
+    (queued > 0).then(|| {
+        let message = format!("{queued} connections wait for a server of backend `{backend}`");
+        Finding::new(&SERVER_QUEUE, Severity::Warning, message)
+            .consequence("requests wait with them, up to `timeout processing`")
+            .mend("take `maxconn` away from the servers' lines")
+    })
+}
+
 impl ServerState {
     fn new(backend: &str, row: &Row) -> Self {
         let number = |name: &str| text(row, name).parse::<u64>().ok();
@@ -225,8 +234,6 @@ impl ServerState {
             sessions: count("scur"),
             most_sessions: count("smax"),
             total_sessions: count("stot"),
-            queued: count("qcur"),
-            most_queued: count("qmax"),
             connect_errors: count("econ"),
             response_errors: count("eresp"),
             retries: count("wretr"),
@@ -307,19 +314,6 @@ impl ServerState {
                     "run this again after a while: are there more? The agent's log tells its side",
                 ),
         )
-    }
-
-    fn queue(&self) -> Option<Finding> {
-        (self.queued > 0).then(|| {
-            let Self { backend, name, queued, most_queued, .. } = self;
-            let message = format!(
-                "{queued} connections wait for server `{name}` of backend `{backend}` (at most \
-                 {most_queued})"
-            );
-            Finding::new(&SERVER_QUEUE, Severity::Warning, message)
-                .consequence("requests wait with them, up to `timeout processing`")
-                .mend("take `maxconn` away from the server's line")
-        })
     }
 }
 

@@ -23,7 +23,6 @@ const COLUMNS: &[&str] = &[
     "smax",
     "stot",
     "qcur",
-    "qmax",
     "econ",
     "eresp",
     "wretr",
