@@ -171,8 +171,35 @@ impl<'a> Spoe<'a> {
     }
 }
 
-/// All SPOE filters. One mirrors if its engine is the one asked for, or, when none is asked for, if it is the
-/// only one, or if its names or arguments say so.
+impl Spoe<'_> {
+    /// Whether HAProxy looks at variables that the agent sets, as it does with one that judges requests. One that
+    /// mirrors sets none; those that HAProxy itself sets for an agent do not count (`doc/SPOE.txt`, section 2.2).
+    fn is_listened_to(&self, proxies: &[Proxy<'_>]) -> bool {
+        let Some(agent) = &self.agent else { return false };
+        let prefix = agent.lines.value(&["option", "var-prefix"]);
+        let prefix = prefix.map_or(agent.lines.header.text(1), |prefix| prefix.text());
+        let prefix = [b".", prefix, b"."].concat();
+        let of_haproxy = ["set-on-error", "set-process-time", "set-total-time"];
+        let of_haproxy: Vec<&[u8]> = of_haproxy
+            .iter()
+            .filter_map(|option| Some(agent.lines.value(&["option", option])?.text()))
+            .collect();
+        let looks = |word: &Word| {
+            memchr::memmem::find_iter(&word.text, &prefix).any(|at| {
+                let name = word.text.get(at + prefix.len()..).unwrap_or_default();
+                let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"._".contains(byte);
+                let end = name.iter().position(|byte| !is_part(byte)).unwrap_or(name.len());
+                let name = name.get(..end).unwrap_or_default();
+                !name.is_empty() && !of_haproxy.contains(&name)
+            })
+        };
+        let lines = proxies.iter().flat_map(|proxy| &proxy.lines.lines);
+        lines.flat_map(|at| &at.line.words).any(looks)
+    }
+}
+
+/// All SPOE filters. One mirrors if its engine is the one asked for, or, when none is asked for, if its names or
+/// arguments say so, or if it is the only one and HAProxy does not do what its agent says.
 pub(super) fn filters<'a>(
     files: &'a Files,
     proxies: &[Proxy<'a>],
@@ -208,9 +235,11 @@ pub(super) fn filters<'a>(
         filter.mirrors = match engine {
             Some(engine) => name == engine.as_bytes(),
             None => {
-                only || contains_mirror(name)
+                let spoe = filter.spoe.as_ref();
+                contains_mirror(name)
                     || contains_mirror(config)
-                    || filter.spoe.as_ref().is_some_and(Spoe::looks_like_mirror)
+                    || spoe.is_some_and(Spoe::looks_like_mirror)
+                    || (only && !spoe.is_some_and(|spoe| spoe.is_listened_to(proxies)))
             }
         };
     }
@@ -227,4 +256,41 @@ fn contains_mirror(name: &[u8]) -> bool {
 /// The words behind a keyword, of all its lines.
 fn listed<'a>(lines: &Lines<'a>, keyword: &str) -> Vec<(At<'a>, &'a Word)> {
     lines.all(&[keyword]).flat_map(|at| at.words_from(1).map(move |word| (at, word))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use haproxy_config::{Surroundings, Syntax, parse};
+
+    use crate::doctor::setup::{File, Files, Kind, Known, Setup};
+
+    #[test]
+    fn the_only_filter_mirrors_unless_haproxy_acts_on_its_answers() {
+        let mirrors = |condition: &str| {
+            let haproxy = format!(
+                "frontend www\n  filter spoe engine only config only.conf\n  http-request deny if {condition}\n"
+            );
+            let spoe = "[only]\nspoe-agent guard\n  messages all\n  option set-on-error failed\n\
+                        spoe-message all\n  args m=method\n  event on-frontend-http-request\n";
+            let mut files = Files::default();
+            for (name, text, kind, syntax) in [
+                ("haproxy.cfg", haproxy.as_str(), Kind::Haproxy, Syntax::Haproxy),
+                ("only.conf", spoe, Kind::Spoe, Syntax::Spoe),
+            ] {
+                let document = parse(text.as_bytes(), syntax, &Surroundings::default()).unwrap();
+                files.files.push(File { path: PathBuf::from(name), kind, document });
+            }
+            files.named.push((b"only.conf".to_vec(), 1));
+            let setup = Setup::new(&files, Known::default(), None, None);
+            assert_eq!(setup.filters.len(), 1);
+            setup.mirrors().count() == 1
+        };
+        assert!(mirrors("{ path /x }"));
+        assert!(mirrors("{ var(txn.guard.failed) -m found }"), "HAProxy says that");
+        assert!(mirrors("{ var(txn.lifeguard.action) -m found }"), "another's");
+        assert!(!mirrors("{ var(txn.guard.action) -m str deny }"));
+        assert!(!mirrors("{ var(sess.guard.failed_before),add(1) gt 3 }"));
+    }
 }
