@@ -20,6 +20,8 @@ use super::running::stage::{Stage, answered_by_production, production};
 
 /// `timeout processing` in these tests, so long that a busy machine does not hide it.
 const PROCESSING: Duration = Duration::from_millis(600);
+/// HAProxy counts whole milliseconds, and may have begun in the middle of one.
+const NEARLY: Duration = Duration::from_millis(590);
 
 /// An agent that hangs: it takes connections, reads, and says nothing.
 struct Hanging {
@@ -112,7 +114,7 @@ fn an_agent_that_hangs_costs_the_timeout(version: Version) {
         stop(&mut mirror);
         if kind == "good" {
             let took = cost(&haproxy);
-            assert!(took >= PROCESSING && took < PROCESSING * 5, "{took:?}");
+            assert!(took >= NEARLY && took < PROCESSING * 5, "{took:?}");
             continue;
         }
         let mut client = Client::connect(haproxy.address("http")).unwrap();
@@ -133,7 +135,7 @@ fn going_on_after_an_error_costs_the_timeout_twice(version: Version) {
         cost(&changed(version, &name, addresses, &change))
     };
     let (once, twice) = (costs("good"), costs("bad"));
-    assert!(once >= PROCESSING && twice >= PROCESSING * 2, "{once:?} {twice:?}");
+    assert!(once >= NEARLY && twice >= NEARLY * 2, "{once:?} {twice:?}");
     assert!(once < twice && twice < PROCESSING * 6, "{once:?} {twice:?}");
 }
 

@@ -94,14 +94,16 @@ fn cost(haproxy: &Haproxy) -> Duration {
     begin.elapsed()
 }
 
-const PROCESSING: Duration = Duration::from_secs(1);
+/// `timeout processing` of a second, nearly: HAProxy counts whole milliseconds, and may have begun in the middle of
+/// one.
+const NEARLY: Duration = Duration::from_millis(990);
 
 fn a_disabled_backend_costs_all_of_timeout_processing_before_3_1(version: Version) {
     let mut stage = Stage::start(version, |guide| guide.agents_line("disabled").processing("1s"));
     let took = cost(&stage.haproxy);
     match version {
-        Version::V2_6 | Version::V3_0 => assert!(took >= PROCESSING, "{took:?}"),
-        Version::V3_2 | Version::V3_4 => assert!(took < PROCESSING / 2, "{took:?}"),
+        Version::V2_6 | Version::V3_0 => assert!(took >= NEARLY, "{took:?}"),
+        Version::V3_2 | Version::V3_4 => assert!(took < NEARLY, "{took:?}"),
     }
     assert_eq!(stage.finish().target().received, 0);
 }
@@ -113,7 +115,7 @@ fn agents_do_not_understand_a_proxy_header(version: Version) {
     let received = stage.finish().target().received;
     match version {
         Version::V3_4 => assert_eq!(received, 1),
-        _ => assert!(received == 0 && took >= PROCESSING, "{received} after {took:?}"),
+        _ => assert!(received == 0 && took >= NEARLY, "{received} after {took:?}"),
     }
 }
 
