@@ -69,7 +69,7 @@ fn check_sections(document: &Document) {
     let spoe = document.sections.iter().filter(|it| it.keyword().starts_with(b"spoe-")).count();
     assert_eq!(scoped, spoe, "each section is in one scope");
     for section in [0, document.sections.len() / 2, document.sections.len()] {
-        let ancestry = document.ancestry(section, std::slice::from_ref(document));
+        let ancestry = document.ancestry(section, &[document]);
         assert_eq!(ancestry.sections.is_empty(), section >= document.sections.len());
         assert!(ancestry.lines().all(|line| line.presence != Presence::Skipped));
     }
