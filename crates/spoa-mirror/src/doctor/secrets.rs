@@ -113,11 +113,7 @@ fn spans(line: &[u8]) -> Vec<Range<usize>> {
     finder.words_behind_keywords();
     finder.compared();
     finder.inside_words();
-    if let Some(comment) = comment
-        && named(&lower(line, &comment))
-    {
-        finder.found.push(comment);
-    }
+    finder.found.extend(comment.filter(|comment| named(&lower(line, comment))));
     let mut spans = finder.found;
     spans.sort_by_key(|span| (span.start, span.end));
     let mut joined: Vec<Range<usize>> = Vec::new();
@@ -249,9 +245,8 @@ impl Finder<'_> {
         }
         let mut from = 0;
         for part in text.split_inclusive(['?', '&']) {
-            if let Some((name, value)) = part.split_once('=')
-                && named(name)
-            {
+            let pair = part.split_once('=').filter(|(name, _)| named(name));
+            if let Some((name, value)) = pair {
                 let at = from + name.len() + 1;
                 let end = at + value.trim_end_matches(['?', '&', '"', '\'']).len();
                 self.found.push(start + at..start + end);

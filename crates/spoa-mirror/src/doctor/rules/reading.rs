@@ -36,9 +36,8 @@ fn syntax(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
         for mistake in file.document.mistakes.iter().take(MAX_MISTAKES) {
             findings.push(told(setup, index, mistake));
         }
-        if let Some(last) = file.document.lines().last()
-            && !last.raw.ends_with(b"\n")
-        {
+        let last = file.document.lines().last();
+        if let Some(last) = last.filter(|last| !last.raw.ends_with(b"\n")) {
             let end = last.raw.len();
             let place = Place { file: index, line: last.number, span: end.saturating_sub(1)..end };
             let finding = Finding::new(
@@ -120,9 +119,7 @@ fn spoe_files(setup: &Setup<'_>, findings: &mut Vec<Finding>) {
         // One that names none is of another topic.
         let Some(config) = filter.config else { continue };
         let unread = setup.files.unread.iter().find(|unread| unread.named == config.text);
-        if let Some(unread) = unread
-            && told.insert(&unread.named)
-        {
+        if let Some(unread) = unread.filter(|unread| told.insert(&unread.named)) {
             findings.push(unreadable(filter, unread));
         }
     }

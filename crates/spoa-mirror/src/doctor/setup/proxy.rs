@@ -98,10 +98,11 @@ impl<'a> Server<'a> {
         for (at, skip) in self.sources() {
             let words: Vec<&'a Word> = at.words_from(skip).collect();
             for pair in words.windows(2) {
-                if let [keyword, word] = pair
-                    && keyword.text == name.as_bytes()
-                {
-                    found = Some(Value { at, word });
+                match pair {
+                    [keyword, word] if keyword.text == name.as_bytes() => {
+                        found = Some(Value { at, word });
+                    }
+                    _ => {}
                 }
             }
         }

@@ -26,9 +26,8 @@ pub(crate) fn undeclared(lines: &Lines<'_>) -> Vec<Undeclared> {
         }
     }
     let told = |name: &&str| lines.all(&["filter", name]).next().is_some();
-    if let Some(needed_by) = compresses
-        && !["compression", "comp-req", "comp-res"].iter().any(told)
-    {
+    let is_told = ["compression", "comp-req", "comp-res"].iter().any(told);
+    if let Some(needed_by) = compresses.filter(|_| !is_told) {
         filters.push(Undeclared { filter: "compression".to_owned(), needed_by });
     }
     filters

@@ -79,11 +79,9 @@ fn never_set(told: &Told<'_, '_>, given: &Given<'_>, variable: &str) -> Finding 
         return finding.edit(given.at.rewritten(&[(given.word, text)], &[]));
     }
     let Some(part) = given.part else { return finding.mend("set it, or leave the argument out") };
-    if let Some((argument, edits)) = told.written(part)
-        && edits.is_empty()
-        && given.is_plain()
-        && told.sendings.iter().any(|sending| sending.rule.is_none())
-    {
+    let by_event = told.sendings.iter().any(|sending| sending.rule.is_none());
+    let written = told.written(part).filter(|(_, edits)| edits.is_empty());
+    if let Some((argument, _)) = written.filter(|_| given.is_plain() && by_event) {
         // An event comes before all rules: there is nothing to save.
         let (_, value) = argument.split_once('=').unwrap_or_default();
         let name = given.name.clone().unwrap_or_default();

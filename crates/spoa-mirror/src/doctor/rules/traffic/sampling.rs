@@ -22,11 +22,12 @@ pub(super) fn examine(told: &Told<'_, '_>, findings: &mut Vec<Finding>) {
             return;
         }
         // Of several draws nobody knows here how they go together.
-        if let [(share, criterion)] = drawn.as_slice()
-            && *share < 1.0
-        {
-            findings.extend(twice(told, criterion, *share));
-            return;
+        match drawn.as_slice() {
+            [(share, criterion)] if *share < 1.0 => {
+                findings.extend(twice(told, criterion, *share));
+                return;
+            }
+            _ => {}
         }
     }
 }
