@@ -232,8 +232,11 @@ impl Connector {
     fn note_failure(&self, address: &Address, trial: Trial, known: usize, error: &ConnectError) {
         if let Some(pause) = address.failed(trial, Instant::now()) {
             let detail = &error.detail;
-            let what = format_args!("other addresses are tried first for {pause:?}: {detail}");
-            self.report(&self.failing, known, what);
+            self.report(
+                &self.failing,
+                known,
+                format_args!("other addresses are tried first for {pause:?}: {detail}"),
+            );
         }
     }
 
@@ -258,8 +261,11 @@ impl Connector {
         match timeout(limit, self.establish(socket)).await {
             Ok(Ok(link)) => {
                 if address.succeeded() {
-                    let what = format_args!("{socket} takes connections again");
-                    self.report(&self.recovering, known, what);
+                    self.report(
+                        &self.recovering,
+                        known,
+                        format_args!("{socket} takes connections again"),
+                    );
                 }
                 Ok(link)
             }
