@@ -4,7 +4,7 @@
 #   scripts/haproxy.sh 2.6|3.0|3.2|3.4|all
 #
 # Prints the path of an executable for each version asked for on stdout; progress goes to stderr. Beside it, in
-# the folder doc, are the package's manuals and examples.
+# the folder doc, are the package's manuals, its examples, and the configuration that it installs.
 # A version that is already in the cache costs nothing, not even a look at the network.
 #
 # How: see debian.sh. The packages are unpacked side by side, and run by their own dynamic loader, so
@@ -73,7 +73,7 @@ is_there() {
 
 # One that was put there by hand, and so has no root, is as it was meant to be.
 is_complete() {
-  is_there "$1" && [[ -s $cache/$1/doc/configuration.txt || ! -d $cache/$1/root ]]
+  is_there "$1" && [[ (-s $cache/$1/doc/configuration.txt && -s $cache/$1/doc/haproxy.cfg) || ! -d $cache/$1/root ]]
 }
 
 # Gets ready to fetch, once in a run and only if there is work.
@@ -207,13 +207,15 @@ add_manuals() {
   rm -rf "$out"
 }
 
-# take_manuals ROOT DIRECTORY: the manuals and examples of a package that was unpacked, as plain texts.
+# take_manuals ROOT DIRECTORY: the manuals and examples of a package that was unpacked, as plain texts, and the
+# configuration that it installs.
 take_manuals() {
   local manuals=$1/usr/share/doc/haproxy
   mkdir -p "$2"
   cp "$manuals"/*.txt "$manuals"/*.txt.gz "$2"
   gzip -d "$2"/*.gz
   cp -R "$manuals/examples" "$2"
+  cp "$1/etc/haproxy/haproxy.cfg" "$2"
   [[ -s $2/configuration.txt ]] || die "HAProxy's package has no configuration.txt"
 }
 

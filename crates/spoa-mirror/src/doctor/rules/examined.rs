@@ -8,6 +8,17 @@ use super::Topic;
 use crate::doctor::finding::Finding;
 use crate::doctor::setup::{File, Files, Kind, Known, Setup};
 
+/// A `mirror.conf` with what must be in it, for a backend `mirroragents`.
+pub(super) const MIRROR: &str = "[mirror]
+spoe-agent mirror
+    messages mirror
+    use-backend mirroragents
+    timeout processing 20ms
+spoe-message mirror
+    args arg_method=method arg_path=url arg_hdrs=req.hdrs_bin
+    event on-frontend-http-request
+";
+
 /// What the rules of a topic find in a `haproxy.cfg` and its `mirror.conf`, by this version or one that is not
 /// known.
 pub(super) fn findings(
@@ -37,30 +48,6 @@ pub(super) fn findings(
 /// The names of what is found.
 pub(super) fn codes(findings: &[Finding]) -> Vec<&'static str> {
     findings.iter().map(|finding| finding.code.name).collect()
-}
-
-/// The configurations that the documentation shows: `haproxy.cfg` and `mirror.conf`.
-pub(super) fn documented() -> Vec<(String, String)> {
-    let blocks = |text: &str, language: &str| {
-        let fence = format!("```{language}\n");
-        let parts = text.split(&fence).skip(1);
-        parts.map(|part| part.split("```").next().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    let mut found = Vec::new();
-    for text in [
-        include_str!("../../../../../README.md"),
-        include_str!("../../../../../docs/COMPARISON.md"),
-    ] {
-        let whole = |block: &String| block.contains("filter spoe");
-        let haproxy = blocks(text, "haproxy").into_iter().filter(whole);
-        found.extend(haproxy.zip(blocks(text, "spoe")));
-    }
-    assert_eq!(found.len(), 3, "the README's, one message, two messages");
-    found.push((
-        include_str!("../../../../../packaging/examples/haproxy.cfg").to_owned(),
-        include_str!("../../../../../packaging/examples/mirror.conf").to_owned(),
-    ));
-    found
 }
 
 /// All versions that matter, and none.

@@ -1,6 +1,6 @@
 use super::TOPIC;
 use crate::doctor::finding::Finding;
-use crate::doctor::rules::examined::{VERSIONS, codes, documented, findings};
+use crate::doctor::rules::examined::{VERSIONS, codes, findings};
 
 const OLD: Option<(u32, u32)> = Some((3, 0));
 
@@ -37,15 +37,6 @@ fn found(haproxy: &str, mirror: &str) -> Vec<Finding> {
 
 const SEND: &str = "    http-request send-spoe-group mirror copy";
 const WAIT: &str = "    http-request wait-for-body time 5s";
-
-#[test]
-fn what_the_documentation_shows_is_fine() {
-    for (haproxy, mirror) in documented() {
-        for version in VERSIONS {
-            assert_eq!(codes(&findings(&TOPIC, &haproxy, &mirror, version)), [""; 0]);
-        }
-    }
-}
 
 #[test]
 fn without_a_body_there_is_nothing_to_say() {

@@ -1,5 +1,5 @@
 use super::TOPIC;
-use crate::doctor::rules::examined::{VERSIONS, codes, findings};
+use crate::doctor::rules::examined::{MIRROR, VERSIONS, codes, findings};
 use crate::doctor::rules::{arguments, waiting};
 
 const HAPROXY: &str = "global
@@ -15,16 +15,6 @@ backend app
 backend mirroragents
     mode tcp
     server agent1 127.0.0.1:12345
-";
-
-const MIRROR: &str = "[mirror]
-spoe-agent mirror
-    messages mirror
-    use-backend mirroragents
-    timeout processing 20ms
-spoe-message mirror
-    args arg_method=method arg_path=url arg_hdrs=req.hdrs_bin
-    event on-frontend-http-request
 ";
 
 /// What is found by a version when a line is put behind one that is there.

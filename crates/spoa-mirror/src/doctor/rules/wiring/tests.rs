@@ -1,7 +1,5 @@
 use super::TOPIC;
-use crate::doctor::finding::Severity;
-use crate::doctor::rules::examined::{VERSIONS, codes, documented, findings};
-use crate::doctor::rules::keywords;
+use crate::doctor::rules::examined::{MIRROR, codes, findings};
 
 const HAPROXY: &str = "frontend www
     mode http
@@ -16,16 +14,6 @@ backend mirroragents
     server agent1 127.0.0.1:12345
 ";
 
-const MIRROR: &str = "[mirror]
-spoe-agent mirror
-    messages mirror
-    use-backend mirroragents
-    timeout processing 20ms
-spoe-message mirror
-    args arg_method=method arg_path=url arg_hdrs=req.hdrs_bin
-    event on-frontend-http-request
-";
-
 /// What is found when texts of the files are replaced by others.
 fn found(haproxy: &[(&str, &str)], mirror: &[(&str, &str)]) -> Vec<&'static str> {
     let changed = |text: &str, changes: &[(&str, &str)]| {
@@ -38,16 +26,7 @@ fn found(haproxy: &[(&str, &str)], mirror: &[(&str, &str)]) -> Vec<&'static str>
 }
 
 #[test]
-fn what_the_documentation_shows_is_fine() {
-    for (haproxy, mirror) in documented() {
-        for version in VERSIONS {
-            for topic in [&TOPIC, &keywords::TOPIC] {
-                let findings = findings(topic, &haproxy, &mirror, version);
-                let wrong = findings.iter().filter(|finding| finding.severity != Severity::Hint);
-                assert_eq!(wrong.count(), 0, "{version:?} {findings:#?}");
-            }
-        }
-    }
+fn what_the_other_tests_change_is_right() {
     assert_eq!(found(&[], &[]), [""; 0]);
 }
 
